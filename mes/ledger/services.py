@@ -1,0 +1,216 @@
+"""The door of the ledger: append events, answer a repeated write once, verify the chains."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+
+from mes.errors import RuleViolation
+from mes.ledger.models import Event, IdempotencyKey, Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts and from where: a person's user name, a station's code, a device's name and its own clock."""
+
+    person: str = ""
+    station: str = ""
+    device: str = ""
+    device_at: datetime | None = None
+
+
+SYSTEM = Actor(person="system")
+
+
+class StaleRow(Exception):  # noqa: N818 - names the state of the row
+    """The row changed between reading and writing it; the whole act must be decided anew."""
+
+
+def canonical_json(value: Any) -> str:
+    """Return the one text form of a value that is digested: sorted keys, no blanks, UTF-8 kept as it is."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, cls=DjangoJSONEncoder, allow_nan=False
+    )
+
+
+def event_digest(event: Event, previous: str) -> str:
+    """Return the SHA-256 (hex) over the length-prefixed fields of an event and the digest before it."""
+    fields = (
+        previous,
+        event.stream,
+        str(event.seq),
+        event.kind,
+        event.actor,
+        event.station,
+        event.device,
+        _time_text(event.at),
+        _time_text(event.device_at),
+        event.payload_text,
+    )
+    digest = hashlib.sha256()
+    for field in fields:
+        data = field.encode()
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.hexdigest()
+
+
+def advance(row: Stream, kind: str, *, by: Actor, payload: dict[str, Any] | None = None, **changes: Any) -> Event:
+    """Change ``row`` if nobody else did since it was read, and return its next event, not yet saved.
+
+    ``changes`` are field values written together with the new version. The caller saves all events of an act
+    at once with ``record``. Raises StaleRow when the row's version has moved on.
+    """
+    event = Event(
+        stream=row.stream,
+        seq=row.version + 1,
+        kind=kind,
+        actor=by.person,
+        station=by.station,
+        device=by.device,
+        at=timezone.now(),
+        device_at=by.device_at,
+        payload_text=canonical_json(payload or {}),
+    )
+    event.digest = event_digest(event, row.head)
+    rows = type(row)._default_manager.filter(pk=row.pk, version=row.version)
+    if not rows.update(version=event.seq, head=event.digest, **changes):
+        raise StaleRow(row.stream)
+    row.version, row.head = event.seq, event.digest
+    for name, value in changes.items():
+        setattr(row, name, value)
+    return event
+
+
+RowT = TypeVar("RowT", bound=Stream)
+
+
+def locked(row: RowT) -> RowT:
+    """Return the row read anew and locked until the transaction ends (SQLite locks the whole database)."""
+    return type(row)._default_manager.select_for_update(of=("self",)).get(pk=row.pk)
+
+
+def record(*events: Event) -> None:
+    """Save the events of one act with one statement."""
+    Event.objects.bulk_create(events)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a write answered: HTTP status and JSON-ready body; ``replayed`` when it is a stored answer."""
+
+    status: int
+    body: Any
+    replayed: bool = False
+
+
+def answer_once(
+    *,
+    scope: str,
+    key: str,
+    request: Any,
+    act: Callable[[], Answer],
+    refuse: Callable[[RuleViolation], Answer],
+) -> Answer:
+    """Run ``act`` under an idempotency key, so that its effect, its events and its answer commit together.
+
+    A repeated key with the same ``request`` (any JSON value) gets the stored answer; with another request it
+    raises RuleViolation ``idempotency_key_reused``; while the first is still running, ``request_in_progress``
+    (409). A RuleViolation of ``act`` undoes what it did and is turned into a stored answer by ``refuse``,
+    which records the refused attempt. Retries an act whose rows changed meanwhile.
+    """
+    fingerprint = hashlib.sha256(canonical_json(request).encode()).hexdigest()
+
+    def attempt(work: Callable[[], Answer]) -> Answer:
+        with transaction.atomic():
+            stored = _stored_answer(scope, key, fingerprint)
+            if stored:
+                return stored
+            answer = work()
+            IdempotencyKey.objects.create(
+                scope=scope,
+                key=key,
+                fingerprint=fingerprint,
+                status=answer.status,
+                body=canonical_json(answer.body),
+            )
+            return answer
+
+    def decide() -> Answer:
+        try:
+            return attempt(act)
+        except RuleViolation as violation:
+            if violation.code in {"idempotency_key_reused", "request_in_progress"}:
+                raise
+            refusal = violation
+        return attempt(lambda: refuse(refusal))
+
+    try:
+        return decide_again_when_stale(decide)
+    except IntegrityError:
+        stored = _stored_answer(scope, key, fingerprint)
+        if stored is None:
+            raise
+        return stored
+
+
+STALE_TRIES = 5
+
+
+def decide_again_when_stale(act: Callable[[], Answer]) -> Answer:
+    """Run an act, again when a row it read was changed under it; refuse with ``changed_meanwhile`` at last."""
+    for _ in range(STALE_TRIES):
+        try:
+            return act()
+        except StaleRow:
+            continue
+    raise RuleViolation(
+        "changed_meanwhile",
+        "Somebody else is working on the same unit.",
+        rule="one writer per row",
+        next_step="Scan again.",
+        status=409,
+    )
+
+
+def _stored_answer(scope: str, key: str, fingerprint: str) -> Answer | None:
+    if connection.vendor == "postgresql" and not _claim(f"{scope} {key}"):
+        raise RuleViolation(
+            "request_in_progress",
+            "The same request is still being worked on.",
+            rule="one answer per idempotency key",
+            next_step="Wait a second and send it again.",
+            status=409,
+        )
+    stored = IdempotencyKey.objects.filter(scope=scope, key=key).first()
+    if stored is None:
+        return None
+    if stored.fingerprint != fingerprint:
+        raise RuleViolation(
+            "idempotency_key_reused",
+            "This idempotency key was used before with another request.",
+            rule="one answer per idempotency key",
+            next_step="Send the request with a new key.",
+        )
+    return Answer(stored.status, json.loads(stored.body), replayed=True)
+
+
+def _claim(name: str) -> bool:
+    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number])
+        return bool(cursor.fetchone()[0])
+
+
+def _time_text(value: datetime | None) -> str:
+    return value.isoformat(timespec="microseconds") if value else ""
+
+
+def events_of(row: Stream) -> Iterable[Event]:
+    """Return the history of one row, oldest first."""
+    return Event.objects.filter(stream=row.stream).order_by("seq")

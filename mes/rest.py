@@ -1,0 +1,153 @@
+"""The REST house rules: problem documents (RFC 9457), pages, and acts answered once."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+from rest_framework import pagination, status
+from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from mes.errors import RuleViolation
+from mes.ledger.models import Stream
+from mes.ledger.services import Actor, Answer, advance, answer_once, canonical_json, locked, record
+
+PROBLEM_JSON = "application/problem+json"
+
+
+class CursorPagination(pagination.CursorPagination):
+    """Pages by cursor, newest first unless `?ordering=` says otherwise."""
+
+    ordering = "-id"
+    page_size = 50
+    page_size_query_param = "limit"
+    max_page_size = 500
+
+
+class Performer(Protocol):
+    """What can act: a device or a person. Both are streams, on which refused attempts are recorded."""
+
+    def actor(self, operator: str = "") -> Actor:
+        """Return who acts; ``operator`` is a badge named in the request."""
+        ...
+
+
+def problem(violation: RuleViolation) -> dict[str, Any]:
+    """Return a refusal as an RFC 9457 problem document."""
+    return {
+        "type": f"urn:rackmes:problem:{violation.code}",
+        "title": violation.code.replace("_", " ").capitalize(),
+        "status": violation.status,
+        "detail": violation.detail,
+        "code": violation.code,
+        "rule": violation.rule,
+        "release": violation.release,
+        "next": violation.next_step,
+        **violation.facts,
+    }
+
+
+def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Turn an exception into a problem document; the exception handler of every API view."""
+    if isinstance(error, RuleViolation):
+        headers = {"Retry-After": "1"} if error.status == status.HTTP_409_CONFLICT else None
+        return Response(problem(error), error.status, headers=headers, content_type=PROBLEM_JSON)
+    if isinstance(error, Http404):
+        return _plain_problem(404, "not_found", "There is no such thing at your site.")
+    if isinstance(error, PermissionDenied):
+        return _plain_problem(403, "permission_denied", str(error) or "You may not do this.")
+    if isinstance(error, ValidationError):
+        return _plain_problem(400, "invalid_input", "Some fields are wrong.", fields=error.detail)
+    if isinstance(error, APIException):
+        code = str(error.get_codes() if isinstance(error.get_codes(), str) else error.default_code)
+        response = _plain_problem(error.status_code, code, str(error.detail))
+        if header := getattr(error, "auth_header", None):
+            response["WWW-Authenticate"] = header
+        return response
+    return None
+
+
+def _plain_problem(code: int, name: str, detail: str, **more: Any) -> Response:
+    body = {
+        "type": f"urn:rackmes:problem:{name}",
+        "title": name.replace("_", " ").capitalize(),
+        "status": code,
+        "detail": detail,
+        "code": name,
+        **more,
+    }
+    return Response(body, code, content_type=PROBLEM_JSON)
+
+
+def perform(request: Request, act: Callable[[Actor], Any], *, created: bool = False) -> Response:
+    """Run a shop-floor act once for this request and answer what it returns.
+
+    Devices must send `Idempotency-Key`; a person's request without one gets a key of its own. A refusal is
+    recorded on the stream of the device or person that tried.
+    """
+    performer = _performer(request)
+    actor = cast(Performer, performer).actor(operator=_operator(request))
+
+    def answer() -> Answer:
+        return Answer(status.HTTP_201_CREATED if created else status.HTTP_200_OK, act(actor))
+
+    def refuse(violation: RuleViolation) -> Answer:
+        body = problem(violation)
+        tried = {"request": request.path, "body": _recorded(request.data), "refusal": body}
+        record(advance(locked(performer), "act.refused", by=actor, payload=tried))
+        return Answer(violation.status, body)
+
+    result = answer_once(
+        scope=performer.stream,
+        key=_idempotency_key(request),
+        request=[request.method, request.path, request.data],
+        act=answer,
+        refuse=refuse,
+    )
+    return as_response(result)
+
+
+def as_response(answer: Answer) -> Response:
+    """Return an answer, stored or fresh, as an HTTP response."""
+    headers = {"Idempotent-Replayed": "true"} if answer.replayed else None
+    refused = answer.status >= status.HTTP_400_BAD_REQUEST
+    return Response(
+        answer.body, answer.status, headers=headers, content_type=PROBLEM_JSON if refused else None
+    )
+
+
+def _performer(request: Request) -> Stream:
+    performer = request.auth if isinstance(request.auth, Stream) else request.user
+    if not isinstance(performer, Stream):
+        raise PermissionDenied("Only a device or a person can do this.")
+    return performer
+
+
+def _operator(request: Request) -> str:
+    return str(request.data.get("operator", "")) if isinstance(request.data, dict) else ""
+
+
+def _idempotency_key(request: Request) -> str:
+    key = request.headers.get("Idempotency-Key", "")
+    if len(key) > 128:
+        raise ValidationError({"Idempotency-Key": ["At most 128 characters."]})
+    if not key and isinstance(request.auth, Stream):
+        raise RuleViolation(
+            "idempotency_key_required",
+            "A device must send the header Idempotency-Key with every write.",
+            rule="one answer per idempotency key",
+            next_step="Send a new random key with each new write, and the same key when repeating one.",
+            status=400,
+        )
+    return key or str(uuid.uuid4())
+
+
+RECORDED_CHARACTERS = 4000
+
+
+def _recorded(data: Any) -> Any:
+    text = canonical_json(data)
+    return data if len(text) <= RECORDED_CHARACTERS else {"shortened": text[:RECORDED_CHARACTERS]}

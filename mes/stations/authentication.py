@@ -1,0 +1,45 @@
+"""How devices and paired terminals prove who they are."""
+
+from typing import Any
+
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from mes.people.models import User
+from mes.stations.models import Device
+from mes.stations.services import find_by_token, note_seen
+
+SESSION_KEY = "terminal_device"
+
+
+class DeviceTokenAuthentication(BaseAuthentication):
+    """`Authorization: Bearer prefix.secret` of a device."""
+
+    def authenticate(self, request: Request) -> tuple[User | Device, Device] | None:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        device = find_by_token(token.strip())
+        if device is None:
+            raise AuthenticationFailed("This token is unknown, expired or revoked.")
+        note_seen(device)
+        return device.operator or device, device
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+class TerminalAuthentication(SessionAuthentication):
+    """The session of a browser that was paired with a terminal device."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        pk = request._request.session.get(SESSION_KEY)
+        if pk is None:
+            return None
+        device = Device.objects.select_related("station__line", "operator").filter(pk=pk).first()
+        if device is None or not device.is_usable:
+            return None
+        self.enforce_csrf(request)
+        note_seen(device)
+        return device.operator or device, device

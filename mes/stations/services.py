@@ -1,0 +1,87 @@
+"""The door of stations: enrol and revoke devices, sign people on and off."""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from mes.errors import RuleViolation
+from mes.ledger.services import Actor, advance, locked, record
+from mes.people.models import User
+from mes.stations.models import Device, Station, hash_secret
+
+
+@transaction.atomic
+def enroll_device(
+    *, name: str, kind: Device.Kind, station: Station, by: Actor, expires_at: datetime | None = None
+) -> tuple[Device, str]:
+    """Register a device at a station; return it and its token, which is shown only this once."""
+    device = Device(name=name, kind=kind, station=station, expires_at=expires_at)
+    token = device.new_token()
+    device.save()
+    record(advance(device, "device.enrolled", by=by, payload={"name": name, "kind": kind, "station": station.code}))
+    return device, token
+
+
+@transaction.atomic
+def renew_token(*, device: Device, by: Actor) -> str:
+    """Replace the device's token; the old one stops working at once. Return the new one, shown only this once."""
+    device = locked(device)
+    token = device.new_token()
+    record(advance(device, "device.token_renewed", by=by, prefix=device.prefix, secret_hash=device.secret_hash))
+    return token
+
+
+@transaction.atomic
+def revoke_device(*, device: Device, reason: str, by: Actor) -> None:
+    """Take a device's right to call the API away."""
+    device = locked(device)
+    record(advance(device, "device.revoked", by=by, payload={"reason": reason}, revoked_at=timezone.now()))
+
+
+@transaction.atomic
+def sign_on(*, device: Device, person: User, by: Actor) -> Device:
+    """Sign a person on at a device; whoever was signed on before is signed off by it."""
+    device = locked(device)
+    payload = {"person": person.username}
+    record(
+        advance(
+            device, "device.signed_on", by=by, payload=payload, operator=person, signed_on_at=timezone.now()
+        )
+    )
+    return device
+
+
+@transaction.atomic
+def sign_off(*, device: Device, by: Actor) -> Device:
+    """Sign the person at a device off."""
+    device = locked(device)
+    record(advance(device, "device.signed_off", by=by, operator=None, signed_on_at=None))
+    return device
+
+
+def find_by_token(token: str) -> Device | None:
+    """Return the device a `prefix.secret` token belongs to, if the token is right and usable."""
+    prefix, _, secret = token.partition(".")
+    device = Device.objects.select_related("station__line", "operator").filter(prefix=prefix).first()
+    if device is None or not secret or device.secret_hash != hash_secret(secret):
+        return None
+    return device if device.is_usable else None
+
+
+def require_sign_on(by: Actor) -> None:
+    """Refuse with ``device_not_signed_on`` unless a person is named."""
+    if not by.person:
+        raise RuleViolation(
+            "device_not_signed_on",
+            "Nobody is signed on at this device.",
+            rule="every act has a person",
+            next_step="Scan your badge first.",
+        )
+
+
+def note_seen(device: Device) -> None:
+    """Note that the device called, at most every 10 s."""
+    now = timezone.now()
+    if device.last_seen_at is None or now - device.last_seen_at > Device.SEEN_EVERY:
+        Device.objects.filter(pk=device.pk).update(last_seen_at=now)

@@ -1,0 +1,48 @@
+"""Harness shared by all tests."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import connection
+
+
+@contextmanager
+def triggers_off() -> Iterator[None]:
+    """Let the test database be emptied: its append-only and frozen tables refuse it otherwise."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SELECT DISTINCT tgrelid::regclass::text FROM pg_trigger WHERE tgenabled = 'A'")
+            tables = [row[0] for row in cursor.fetchall()]
+            for table in tables:
+                cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+            yield
+            for table in tables:
+                cursor.execute(
+                    f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER ledger_event_no_change,"
+                    f" ENABLE ALWAYS TRIGGER ledger_event_no_truncate"
+                )
+        else:
+            cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+            triggers = cursor.fetchall()
+            for name, _ in triggers:
+                cursor.execute(f"DROP TRIGGER {name}")
+            yield
+            for _, sql in triggers:
+                cursor.execute(sql)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def emptiable_database(django_db_setup: None) -> Iterator[None]:
+    """Switch the refusing triggers off while a transactional test's data is flushed."""
+    flush: Callable[[list[str]], Any] = connection.ops.execute_sql_flush
+
+    def flush_without_triggers(statements: list[str]) -> Any:
+        with triggers_off():
+            return flush(statements)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(connection.ops, "execute_sql_flush", flush_without_triggers)
+    yield
+    patch.undo()
