@@ -100,14 +100,15 @@ SQLITE_OPTIONS = {
     "transaction_mode": "IMMEDIATE",
     "timeout": 20,
     "init_command": (
-        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA recursive_triggers=ON;"
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+        "PRAGMA recursive_triggers=ON;"
     ),
 }
 POSTGRESQL_OPTIONS = {"pool": {"min_size": 1, "max_size": 8, "timeout": 10}, "prepare_threshold": 1}
 
 
 def database() -> dict[str, Any]:
-    """Return Django's database settings for DATABASE_URL: SQLite in the data directory unless told otherwise."""
+    """Return Django's database settings for DATABASE_URL; SQLite in the data directory by default."""
     settings: dict[str, Any] = dict(
         dj_database_url.parse(os.environ.get("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'db.sqlite3'}")
     )
@@ -140,6 +141,8 @@ STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 WHITENOISE_USE_FINDERS = True
 REPORTS_DIR = DATA_DIR / "reports"
+for folder in (STATIC_ROOT, REPORTS_DIR):
+    folder.mkdir(exist_ok=True)
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"

@@ -35,7 +35,12 @@ class StaleRow(Exception):  # noqa: N818 - names the state of the row
 def canonical_json(value: Any) -> str:
     """Return the one text form of a value that is digested: sorted keys, no blanks, UTF-8 kept as it is."""
     return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, cls=DjangoJSONEncoder, allow_nan=False
+        value,
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+        cls=DjangoJSONEncoder,
+        allow_nan=False,
     )
 
 
@@ -60,7 +65,9 @@ def event_digest(event: Event, previous: str) -> str:
     return digest.hexdigest()
 
 
-def advance(row: Stream, kind: str, *, by: Actor, payload: dict[str, Any] | None = None, **changes: Any) -> Event:
+def advance(
+    row: Stream, kind: str, *, by: Actor, payload: dict[str, Any] | None = None, **changes: Any
+) -> Event:
     """Change ``row`` if nobody else did since it was read, and return its next event, not yet saved.
 
     ``changes`` are field values written together with the new version. The caller saves all events of an act
@@ -163,7 +170,7 @@ STALE_TRIES = 5
 
 
 def decide_again_when_stale(act: Callable[[], Answer]) -> Answer:
-    """Run an act, again when a row it read was changed under it; refuse with ``changed_meanwhile`` at last."""
+    """Run an act, again when a row changed under it, else refuse ``changed_meanwhile``."""
     for _ in range(STALE_TRIES):
         try:
             return act()

@@ -4,7 +4,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 POSTGRESQL_INSTALL = """
 CREATE FUNCTION ledger_refuse_change() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN RAISE EXCEPTION 'ledger events are append-only' USING ERRCODE = 'integrity_constraint_violation'; END $$;
+$$ BEGIN
+    RAISE EXCEPTION 'ledger events are append-only' USING ERRCODE = 'integrity_constraint_violation';
+END $$;
 CREATE TRIGGER ledger_event_no_change BEFORE UPDATE OR DELETE ON ledger_event
     FOR EACH ROW EXECUTE FUNCTION ledger_refuse_change();
 CREATE TRIGGER ledger_event_no_truncate BEFORE TRUNCATE ON ledger_event

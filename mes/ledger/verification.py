@@ -63,16 +63,16 @@ def _check_chain(name: str, events: Iterator[Event], result: Verification) -> tu
         if event.seq != expected:
             result.faults.append(Fault(name, expected, f"event {expected} is missing before {event.seq}"))
         elif event_digest(event, previous) != event.digest:
-            result.faults.append(Fault(name, event.seq, "digest does not match the content or the event before"))
+            result.faults.append(
+                Fault(name, event.seq, "digest does not match the content or the event before")
+            )
         if event.id <= last_id:
             result.faults.append(Fault(name, event.seq, "event was written before the one it follows"))
         expected, previous, last_id = event.seq + 1, event.digest, event.id
     return expected - 1, previous
 
 
-def _check_head(
-    name: str, last: tuple[int, str], head: tuple[int, str] | None, result: Verification
-) -> None:
+def _check_head(name: str, last: tuple[int, str], head: tuple[int, str] | None, result: Verification) -> None:
     if head is None:
         result.faults.append(Fault(name, last[0], "events of a row that does not exist"))
     elif head != last:

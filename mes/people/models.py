@@ -1,5 +1,7 @@
 """The people of the factory."""
 
+from typing import ClassVar
+
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
 from django.db.models.functions import Upper
@@ -13,12 +15,15 @@ class User(Stream, AbstractUser):
 
     badge = models.CharField(max_length=60, blank=True, help_text="The code on the badge, as scanned.")
 
-    objects = UserManager()
+    objects: ClassVar[UserManager["User"]] = UserManager()
 
     class Meta(AbstractUser.Meta):
         constraints = [
             models.UniqueConstraint(
-                Upper("badge"), name="badge_once", condition=~models.Q(badge=""), violation_error_message="In use."
+                Upper("badge"),
+                name="badge_once",
+                condition=~models.Q(badge=""),
+                violation_error_message="In use.",
             )
         ]
 

@@ -1,5 +1,7 @@
 """The door of people."""
 
+from django.core.exceptions import PermissionDenied
+
 from mes.people.models import User
 
 
@@ -8,3 +10,9 @@ def find_by_badge(badge: str) -> User | None:
     if not badge:
         return None
     return User.objects.filter(badge__iexact=badge, is_active=True).first()
+
+
+def require_permission(user: object, permission: str) -> None:
+    """Raise PermissionDenied unless the caller is a person with a permission, e.g. quality.change_hold."""
+    if not isinstance(user, User) or not user.has_perm(permission):
+        raise PermissionDenied(f"You need the permission {permission}.")

@@ -15,9 +15,7 @@ class FrozenTable:
 
 def child_of(table: str, column: str, parent: str) -> FrozenTable:
     """Return the rule for a table whose parent row carries ``released_at``."""
-    return FrozenTable(
-        table, f"(SELECT released_at FROM {parent} WHERE id = {{row}}.{column}) IS NOT NULL"
-    )
+    return FrozenTable(table, f"(SELECT released_at FROM {parent} WHERE id = {{row}}.{column}) IS NOT NULL")
 
 
 def grandchild_of(table: str, column: str, middle: str, middle_column: str, parent: str) -> FrozenTable:

@@ -64,6 +64,9 @@ class BomLine(models.Model):
     parent = models.ForeignKey(PartRevision, on_delete=models.CASCADE, related_name="bom_lines")
     part = models.ForeignKey(Part, on_delete=models.PROTECT, related_name="used_in")
     quantity = models.PositiveIntegerField()
+    revisions = models.JSONField(
+        default=list, blank=True, help_text="Revisions it takes; empty: any released one."
+    )
     assumption = models.TextField(blank=True)
 
     class Meta:
@@ -88,7 +91,9 @@ class Slot(models.Model):
     name = models.CharField(max_length=40)
     type = models.CharField(max_length=40)
     face = models.CharField(max_length=6, choices=Face.choices, default=Face.INSIDE)
-    position = models.PositiveSmallIntegerField(null=True, blank=True, help_text="Half units from the floor, from 2.")
+    position = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Half units from the floor, from 2."
+    )
     height = models.PositiveSmallIntegerField(null=True, blank=True, help_text="Half units.")
     slot_number = models.PositiveSmallIntegerField(null=True, blank=True)
     tray_index = models.PositiveSmallIntegerField(null=True, blank=True)
@@ -199,7 +204,9 @@ class RetestRule(models.Model):
     assumption = models.TextField(blank=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["route", "name", "slot_type"], name="retest_rule_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["route", "name", "slot_type"], name="retest_rule_once")
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -209,7 +216,9 @@ class FirmwareBaseline(Released):
     """A published set of firmware versions that a rack ships with."""
 
     name = models.CharField(max_length=60, unique=True)
-    mixed_vendors = models.BooleanField(default=True, help_text="Whether vendors of one component may be mixed.")
+    mixed_vendors = models.BooleanField(
+        default=True, help_text="Whether vendors of one component may be mixed."
+    )
 
     def __str__(self) -> str:
         return self.name

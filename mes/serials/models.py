@@ -71,7 +71,9 @@ class Unit(Stream, Origin):
     held = models.BooleanField(default=False)
     live_children = models.PositiveIntegerField(default=0, editable=False)
     lot = models.ForeignKey(Lot, on_delete=models.PROTECT, null=True, blank=True, related_name="units")
-    supplier = models.ForeignKey(Supplier, on_delete=models.PROTECT, null=True, blank=True, related_name="units")
+    supplier = models.ForeignKey(
+        Supplier, on_delete=models.PROTECT, null=True, blank=True, related_name="units"
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

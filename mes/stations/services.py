@@ -8,7 +8,7 @@ from django.utils import timezone
 from mes.errors import RuleViolation
 from mes.ledger.services import Actor, advance, locked, record
 from mes.people.models import User
-from mes.stations.models import Device, Station, hash_secret
+from mes.stations.models import Device, Site, Station, hash_secret
 
 
 @transaction.atomic
@@ -19,16 +19,22 @@ def enroll_device(
     device = Device(name=name, kind=kind, station=station, expires_at=expires_at)
     token = device.new_token()
     device.save()
-    record(advance(device, "device.enrolled", by=by, payload={"name": name, "kind": kind, "station": station.code}))
+    record(
+        advance(
+            device, "device.enrolled", by=by, payload={"name": name, "kind": kind, "station": station.code}
+        )
+    )
     return device, token
 
 
 @transaction.atomic
 def renew_token(*, device: Device, by: Actor) -> str:
-    """Replace the device's token; the old one stops working at once. Return the new one, shown only this once."""
+    """Replace the device's token; the old one stops working at once. The new one is shown only now."""
     device = locked(device)
     token = device.new_token()
-    record(advance(device, "device.token_renewed", by=by, prefix=device.prefix, secret_hash=device.secret_hash))
+    record(
+        advance(device, "device.token_renewed", by=by, prefix=device.prefix, secret_hash=device.secret_hash)
+    )
     return token
 
 
@@ -85,3 +91,37 @@ def note_seen(device: Device) -> None:
     now = timezone.now()
     if device.last_seen_at is None or now - device.last_seen_at > Device.SEEN_EVERY:
         Device.objects.filter(pk=device.pk).update(last_seen_at=now)
+
+
+@transaction.atomic
+def move_device(*, device: Device, station: Station, by: Actor) -> Device:
+    """Bind a hand scanner to another station of its site. Others are refused, ``device_fixed``."""
+    if device.kind != Device.Kind.SCANNER:
+        raise RuleViolation(
+            "device_fixed",
+            f"{device.name} belongs to {device.station.code}.",
+            rule="terminals and testers stay at their station",
+            next_step=f"Work on operations of {device.station.name} here.",
+        )
+    device = locked(device)
+    payload = {"station": station.code}
+    record(advance(device, "device.moved", by=by, payload=payload, station=station))
+    return device
+
+
+def site_of(auth: object) -> Site | None:
+    """Return the only site a caller sees: that of its device; None for people, who see every site."""
+    return auth.station.line.site if isinstance(auth, Device) else None
+
+
+def require_device(auth: object) -> Device:
+    """Return the calling device. Refuses with ``no_device``, for floor acts happen at a station."""
+    if not isinstance(auth, Device):
+        raise RuleViolation(
+            "no_device",
+            "This is done at a station, by a device with a token or at a paired terminal.",
+            rule="floor acts happen at a station",
+            next_step="Use a scanner or terminal of the station.",
+            status=403,
+        )
+    return auth

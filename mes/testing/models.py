@@ -57,7 +57,9 @@ class TestRun(models.Model):
         ordering = ["id"]
         indexes = [
             models.Index(
-                fields=["unit", "procedure", "-id"], name="live_tests", condition=Q(superseded_at__isnull=True)
+                fields=["unit", "procedure", "-id"],
+                name="live_tests",
+                condition=Q(superseded_at__isnull=True),
             )
         ]
 

@@ -93,6 +93,8 @@ class WorkSession(models.Model):
     device = models.OneToOneField(Device, on_delete=models.CASCADE, related_name="work_session")
     unit = models.ForeignKey(Unit, on_delete=models.PROTECT, null=True, related_name="+")
     slot = models.ForeignKey(Slot, on_delete=models.PROTECT, null=True, related_name="+")
+    last_raw = models.TextField(blank=True)
+    last_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return f"{self.device}: {self.unit} {self.slot}"

@@ -60,6 +60,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('quantity', models.PositiveIntegerField()),
+                ('revisions', models.JSONField(blank=True, default=list, help_text='Revisions it takes; empty: any released one.')),
                 ('assumption', models.TextField(blank=True)),
                 ('part', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='used_in', to='products.part')),
                 ('parent', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='bom_lines', to='products.partrevision')),

@@ -49,6 +49,8 @@ class Migration(migrations.Migration):
             name='WorkSession',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('last_raw', models.TextField(blank=True)),
+                ('last_at', models.DateTimeField(null=True)),
                 ('device', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='work_session', to='stations.device')),
                 ('slot', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='products.slot')),
                 ('unit', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='serials.unit')),

@@ -1,0 +1,99 @@
+"""Holds over REST; placing is for everybody on the floor, releasing and scrapping for supervisors."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, serializers, viewsets
+from rest_framework.decorators import action
+from rest_framework.generics import get_object_or_404
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from mes.ledger.services import Actor
+from mes.people.services import require_permission
+from mes.quality.models import Hold
+from mes.quality.services import place_hold, release_hold
+from mes.rest import perform
+from mes.serials.services import scrap_unit, visible_units
+from mes.stations.services import site_of
+
+
+class ReasonSerializer(serializers.Serializer[Any]):
+    """Why something is done."""
+
+    reason = serializers.CharField(max_length=300)
+    operator = serializers.CharField(required=False, help_text="Badge of who does it, if not signed on.")
+
+
+class HoldSerializer(serializers.ModelSerializer[Hold]):
+    """A hold on a unit."""
+
+    unit = serializers.UUIDField(source="unit.uid", read_only=True)
+
+    class Meta:
+        model = Hold
+        exclude: tuple[str, ...] = ()
+
+
+class HoldUnit(APIView):
+    """Put a unit on hold."""
+
+    @extend_schema(request=ReasonSerializer, responses={201: HoldSerializer})
+    def post(self, request: Request, uid: str) -> Response:
+        """Place a hold."""
+        unit = get_object_or_404(visible_units(site_of(request.auth)), uid=uid)
+
+        def act(by: Actor) -> dict[str, Any]:
+            return dict(HoldSerializer(place_hold(unit=unit, reason=reason_of(request), by=by)).data)
+
+        return perform(request, act, created=True)
+
+
+class ScrapUnit(APIView):
+    """Take a unit out of use for good."""
+
+    @extend_schema(request=ReasonSerializer, responses={200: None})
+    def post(self, request: Request, uid: str) -> Response:
+        """Scrap a unit."""
+        require_permission(request.user, "quality.change_hold")
+        unit = get_object_or_404(visible_units(site_of(request.auth)), uid=uid)
+
+        def act(by: Actor) -> dict[str, Any]:
+            scrapped = scrap_unit(unit=unit, reason=reason_of(request), by=by)
+            return {"uid": str(scrapped.uid), "state": scrapped.state}
+
+        return perform(request, act)
+
+
+class HoldViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Hold]):
+    """Read and release holds."""
+
+    queryset = Hold.objects.select_related("unit")
+    serializer_class = HoldSerializer
+    filterset_fields = {"unit__uid": ["exact"], "released_at": ["isnull"]}
+
+    def get_queryset(self) -> QuerySet[Hold]:
+        """Return the holds of the caller's site."""
+        site = site_of(self.request.auth)
+        return super().get_queryset().filter(unit__site=site) if site else super().get_queryset()
+
+    @extend_schema(request=ReasonSerializer, responses={200: HoldSerializer})
+    @action(detail=True, methods=["post"])
+    def release(self, request: Request, pk: str) -> Response:
+        """Release a hold."""
+        require_permission(request.user, "quality.change_hold")
+        hold = self.get_object()
+
+        def act(by: Actor) -> dict[str, Any]:
+            return dict(HoldSerializer(release_hold(hold=hold, reason=reason_of(request), by=by)).data)
+
+        return perform(request, act)
+
+
+def reason_of(request: Request) -> str:
+    """Return the reason given in the request; a missing one is bad input."""
+    given = ReasonSerializer(data=request.data)
+    given.is_valid(raise_exception=True)
+    return str(given.validated_data["reason"])

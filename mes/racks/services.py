@@ -1,0 +1,278 @@
+"""The door of racks: put units into slots, take them out, and read the as-built structure."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models.expressions import RawSQL
+from django.utils import timezone
+
+from mes.errors import RuleViolation
+from mes.ledger.services import Actor, advance, record
+from mes.products.models import BomLine, Operation, PartRevision, Slot
+from mes.racks.models import Installation
+from mes.serials.models import Lot, Unit
+from mes.serials.services import lock_units, require_usable
+
+MAX_DEPTH = 12
+
+
+def find_slot(*, revision: PartRevision, name: str) -> Slot:
+    """Return a slot of an assembly by its name. Refuses with ``slot_not_in_assembly``."""
+    slot = Slot.objects.filter(revision=revision, name__iexact=name).first()
+    if slot is None:
+        raise _no_such_slot(revision, name)
+    return slot
+
+
+def _no_such_slot(revision: PartRevision, name: str) -> RuleViolation:
+    return RuleViolation(
+        "slot_not_in_assembly",
+        f"{revision} has no slot {name}, or it is a slot of another assembly.",
+        rule="a slot belongs to its assembly",
+        next_step="Scan a slot label of this assembly.",
+    )
+
+
+@transaction.atomic
+def install_unit(
+    *, parent: Unit, slot: Slot, child: Unit, by: Actor, operation: Operation | None = None
+) -> Installation:
+    """Put a child into a slot of a parent.
+
+    Refuses with ``slot_not_in_assembly``, ``wrong_part``, ``wrong_revision``, ``slot_occupied``,
+    ``already_installed``, ``unit_not_finished``, ``unit_held``, ``unit_scrapped`` or ``unit_shipped``.
+    """
+    units = lock_units(parent.pk, child.pk)
+    parent, child = units[parent.pk], units[child.pk]
+    require_usable(parent)
+    require_usable(child)
+    _require_fit(parent, slot, child)
+    root = _require_free(parent, slot, child)
+    payload = {"slot": slot.name, "parent": str(parent.uid), "child": str(child.uid), "serial": child.serial}
+    events = [
+        advance(child, "unit.installed", by=by, payload=payload),
+        advance(
+            parent, "unit.child_installed", by=by, payload=payload, live_children=parent.live_children + 1
+        ),
+    ]
+    installation = Installation.objects.create(
+        parent=parent,
+        slot=slot,
+        child=child,
+        root=root,
+        parent_level=parent.level,
+        child_level=child.level,
+        operation=operation,
+        installed_by=by.person,
+    )
+    if child.live_children:
+        Installation.objects.live().filter(root=child).update(root=root)
+    record(*events)
+    return installation
+
+
+@transaction.atomic
+def remove_unit(*, parent: Unit, slot: Slot, reason: str, by: Actor) -> Installation:
+    """Take what is in a slot out of it. Refuses with ``slot_empty``; held units may be taken out."""
+    found = Installation.objects.live().filter(parent=parent, slot=slot).first()
+    if found is None:
+        raise _slot_empty(slot)
+    units = lock_units(parent.pk, found.child_id)
+    parent, child = units[parent.pk], units[found.child_id]
+    now = timezone.now()
+    closed = {"removed_at": now, "removed_by": by.person, "removal_reason": reason}
+    if not Installation.objects.live().filter(pk=found.pk).update(**closed):
+        raise _slot_empty(slot)
+    if child.live_children:
+        _inside(child, now).update(root=child)
+    payload = {"slot": slot.name, "parent": str(parent.uid), "child": str(child.uid), "reason": reason}
+    record(
+        advance(child, "unit.removed", by=by, payload=payload),
+        advance(parent, "unit.child_removed", by=by, payload=payload, live_children=parent.live_children - 1),
+    )
+    found.refresh_from_db()
+    return found
+
+
+def _slot_empty(slot: Slot) -> RuleViolation:
+    return RuleViolation(
+        "slot_empty",
+        f"Nothing is installed in {slot.name}.",
+        rule="one unit per slot",
+        next_step="Check the slot label.",
+    )
+
+
+def _require_fit(parent: Unit, slot: Slot, child: Unit) -> None:
+    part_id = child.part_revision.part_id
+    fit = (
+        Slot.objects.filter(pk=slot.pk, revision_id=parent.part_revision_id)
+        .annotate(
+            takes=Exists(Slot.accepts.through.objects.filter(slot_id=OuterRef("pk"), part_id=part_id)),
+            revisions=Subquery(
+                BomLine.objects.filter(parent_id=OuterRef("revision_id"), part_id=part_id).values(
+                    "revisions"
+                )[:1]
+            ),
+        )
+        .values("takes", "revisions")
+        .first()
+    )
+    if fit is None:
+        raise _no_such_slot(parent.part_revision, slot.name)
+    if not fit["takes"]:
+        raise _wrong_part(slot, child)
+    if fit["revisions"] and child.part_revision.revision not in fit["revisions"]:
+        allowed = ", ".join(fit["revisions"])
+        raise RuleViolation(
+            "wrong_revision",
+            f"{slot.name} takes revision {allowed}. You scanned {child.part_revision} {child.serial}.",
+            rule="revisions as the bill of material names them",
+            next_step=f"Take a unit of revision {allowed}.",
+        )
+    if child.state not in {Unit.State.IN_STOCK, Unit.State.FINISHED}:
+        raise RuleViolation(
+            "unit_not_finished",
+            f"{child.serial} has not finished its own route.",
+            rule="only finished units are installed",
+            next_step="Finish and test it first, or take another one.",
+            unit=str(child.uid),
+        )
+
+
+def _wrong_part(slot: Slot, child: Unit) -> RuleViolation:
+    wanted = " or ".join(part.name for part in slot.accepts.all())
+    part = child.part_revision.part
+    return RuleViolation(
+        "wrong_part",
+        f"{slot.name} takes {wanted}. You scanned {part.name} {child.serial}.",
+        rule="a slot takes the parts it names",
+        next_step=f"Put it back and scan {wanted}.",
+        wanted=wanted,
+        scanned=part.number,
+    )
+
+
+def _require_free(parent: Unit, slot: Slot, child: Unit) -> Unit:
+    """Refuse when the slot or the child is taken; return the topmost unit above the slot."""
+    root = parent
+    placements = Installation.objects.live().filter(
+        Q(parent=parent, slot=slot) | Q(child__in=(parent.pk, child.pk))
+    )
+    for placed in placements.select_related("root", "parent", "slot", "child"):
+        if placed.parent_id == parent.pk and placed.slot_id == slot.pk:
+            raise RuleViolation(
+                "slot_occupied",
+                f"{slot.name} holds {placed.child.serial} already.",
+                rule="one unit per slot",
+                next_step="Scan a free slot, or remove what is in it first.",
+                occupied_by=str(placed.child.uid),
+            )
+        if placed.child_id == child.pk:
+            raise RuleViolation(
+                "already_installed",
+                f"{child.serial} is installed in {placed.slot.name} of {placed.parent.serial}.",
+                rule="one place per unit",
+                next_step="Check the serial label; remove it there first if it really is here.",
+                installed_in=str(placed.parent.uid),
+            )
+        root = placed.root
+    return root
+
+
+@dataclass(slots=True)
+class AsBuilt:
+    """A unit, where it sits, and what is in it."""
+
+    unit: Unit
+    slot: str = ""
+    installed_at: datetime | None = None
+    children: list["AsBuilt"] = field(default_factory=list)
+
+    def walk(self) -> Iterator["AsBuilt"]:
+        """Yield this unit and everything in it, from the top down."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+def as_built(*, unit: Unit, at: datetime | None = None, depth: int = MAX_DEPTH) -> AsBuilt:
+    """Return what is, or at a time was, inside a unit, ``depth`` levels down. One query."""
+    rows = _inside(unit, at or timezone.now(), depth).select_related(
+        "slot", "child__part_revision__part", "child__lot__supplier", "child__supplier"
+    )
+    top = AsBuilt(unit)
+    nodes = {unit.pk: top}
+    placements = list(rows.order_by("-parent_level", "slot__order"))
+    for row in placements:
+        nodes[row.child_id] = AsBuilt(row.child, row.slot.name, row.installed_at)
+    for row in placements:
+        nodes[row.parent_id].children.append(nodes[row.child_id])
+    return top
+
+
+def configuration_digest(unit: Unit) -> str:
+    """Return the SHA-256 (hex) of what is installed in a unit now: each slot's path of ids and its child."""
+    rows = _inside(unit, timezone.now()).values_list("parent__uid", "slot__name", "child__uid")
+    lines = sorted(f"{parent} {slot} {child}" for parent, slot, child in rows)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def where_used(*, unit: Unit) -> QuerySet[Installation]:
+    """Return every place a unit was or is in, newest first."""
+    return (
+        Installation.objects.filter(child=unit)
+        .select_related("parent__part_revision__part", "slot", "root__part_revision__part")
+        .order_by("-installed_at")
+    )
+
+
+def where_used_of_lot(*, lot: Lot) -> QuerySet[Installation]:
+    """Return where the units of a lot are installed now, with the topmost unit of each."""
+    return (
+        Installation.objects.live()
+        .filter(child__lot=lot)
+        .select_related("child__part_revision__part", "parent", "slot", "root__part_revision__part")
+        .order_by("root__serial", "pk")
+    )
+
+
+def empty_slots(*, unit: Unit, filled_at: int | None = None) -> QuerySet[Slot]:
+    """Return the slots of a unit that hold nothing, in filling order; of one operation or of all."""
+    slots = Slot.objects.filter(revision_id=unit.part_revision_id)
+    if filled_at is not None:
+        slots = slots.filter(filled_at=filled_at)
+    taken = Installation.objects.live().filter(parent=unit, slot=OuterRef("pk"))
+    return slots.filter(~Exists(taken)).order_by("order")
+
+
+def live_children(*, unit: Unit) -> QuerySet[Installation]:
+    """Return what sits directly in a unit now, in slot order."""
+    return (
+        Installation.objects.live()
+        .filter(parent=unit)
+        .select_related("slot", "child__part_revision__part")
+        .order_by("slot__order")
+    )
+
+
+# On SQLite the join is written `IN (t.child_id)`: with `=` its planner builds a Bloom filter over the table.
+TREE = """
+WITH RECURSIVE tree(id, child_id, depth) AS (
+    SELECT i.id, i.child_id, 1 FROM racks_installation i
+    WHERE i.parent_id = %s AND i.installed_at <= %s AND (i.removed_at IS NULL OR i.removed_at > %s)
+    UNION ALL
+    SELECT i.id, i.child_id, t.depth + 1 FROM tree t JOIN racks_installation i ON i.parent_id IN (t.child_id)
+    WHERE t.depth < %s AND i.installed_at <= %s AND (i.removed_at IS NULL OR i.removed_at > %s)
+) SELECT id FROM tree
+"""
+
+
+def _inside(unit: Unit, at: datetime, depth: int = MAX_DEPTH) -> QuerySet[Installation]:
+    when: Any = connection.ops.adapt_datetimefield_value(at)
+    return Installation.objects.filter(pk__in=RawSQL(TREE, [unit.pk, when, when, depth, when, when]))  # noqa: S611

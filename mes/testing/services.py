@@ -1,0 +1,220 @@
+"""The door of testing: record runs, judge them by the limits of the route, ask whether a test has passed."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from mes.ledger.services import Actor, advance, record
+from mes.products.models import Limit, Operation
+from mes.racks.services import configuration_digest
+from mes.serials.models import Unit
+from mes.serials.services import lock_units
+from mes.testing.models import Diagnosis, Measurement, TestRun
+from mes.testing.ocp import OcpMeasurement, read_ocp
+
+PASS, FAIL = TestRun.Outcome.PASS, TestRun.Outcome.FAIL
+
+
+@dataclass(slots=True)
+class Result:
+    """A test result as a tester reports it, before it is judged."""
+
+    procedure: str
+    outcome: str
+    status: str = TestRun.Status.COMPLETE
+    said: str = ""
+    format: str = TestRun.Format.NATIVE
+    procedure_version: str = ""
+    reasons: list[str] = field(default_factory=list)
+    truncated: bool = False
+    legacy: bool = False
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    measurements: list[Measurement] = field(default_factory=list)
+    diagnoses: list[Diagnosis] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@transaction.atomic
+def record_test_run(*, unit: Unit, result: Result, by: Actor, operation: Operation | None = None) -> TestRun:
+    """Keep a result with the unit's history, judged by the limits that ``operation`` sets for its procedure.
+
+    A measurement outside its limits, or one the limits ask for that is missing or not a number, makes a PASS
+    a FAIL; the reasons say which.
+    """
+    unit = lock_units(unit.pk)[unit.pk]
+    if operation is not None:
+        _judge(result, Limit.objects.filter(operation=operation, procedure=result.procedure))
+    run = TestRun.objects.create(
+        unit=unit,
+        procedure=result.procedure,
+        procedure_version=result.procedure_version,
+        operation=operation,
+        format=result.format,
+        status=result.status,
+        said=result.said,
+        outcome=result.outcome,
+        reasons=result.reasons,
+        truncated=result.truncated,
+        legacy=result.legacy,
+        started_at=result.started_at,
+        ended_at=result.ended_at,
+        station=by.station,
+        device=by.device,
+        person=by.person,
+        configuration=configuration_digest(unit),
+        details=result.details,
+    )
+    for position, measurement in enumerate(result.measurements):
+        measurement.run, measurement.position = run, position
+    for diagnosis in result.diagnoses:
+        diagnosis.run = run
+    Measurement.objects.bulk_create(result.measurements)
+    Diagnosis.objects.bulk_create(result.diagnoses)
+    payload = {
+        "test_run": str(run.uid),
+        "procedure": run.procedure,
+        "said": run.said,
+        "outcome": run.outcome,
+        "reasons": run.reasons,
+        "configuration": run.configuration,
+    }
+    record(advance(unit, "unit.tested", by=by, payload=payload))
+    return run
+
+
+def passed_procedures(*, unit: Unit, procedures: Iterable[str]) -> Mapping[str, str]:
+    """Return the outcome of the latest live run of each procedure that was run on the unit."""
+    runs = TestRun.objects.filter(unit=unit, procedure__in=set(procedures), superseded_at__isnull=True)
+    return dict(runs.order_by("id").values_list("procedure", "outcome"))
+
+
+def supersede_tests(*, unit: Unit, operations: Iterable[Operation], because: str) -> int:
+    """Mark the live results of operations as no longer true; return how many. Records no event."""
+    live = TestRun.objects.filter(unit=unit, operation__in=list(operations), superseded_at__isnull=True)
+    return live.update(superseded_at=timezone.now(), superseded_because=because[:200])
+
+
+def measure(
+    name: str, value: Any, *, unit: str = "", low: float | None = None, high: float | None = None
+) -> Measurement:
+    """Return a measurement judged by its own limits, bounds included; NaN and text never pass."""
+    number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if number is not None and not math.isfinite(number):
+        number = None
+    measurement = Measurement(
+        name=name,
+        value=number,
+        text="" if number is not None else str(value)[:1000],
+        unit=unit,
+        low=low,
+        high=high,
+        count=1,
+    )
+    measurement.verdict = _verdict(measurement)
+    return measurement
+
+
+def _verdict(measurement: Measurement) -> str:
+    low, high, value = measurement.low, measurement.high, measurement.value
+    if low is None and high is None:
+        return Measurement.Verdict.NONE
+    within = value is not None and (low is None or value >= low) and (high is None or value <= high)
+    return Measurement.Verdict.PASS if within else Measurement.Verdict.FAIL
+
+
+def _judge(result: Result, limits: Iterable[Limit]) -> None:
+    by_name: dict[str, list[Measurement]] = {}
+    for measurement in result.measurements:
+        by_name.setdefault(measurement.name, []).append(measurement)
+    for limit in limits:
+        measured = by_name.get(limit.measurement, [])
+        if not measured:
+            result.reasons.append(f"{limit.measurement} was not measured; {_bounds(limit)}.")
+            _demote(result)
+        for measurement in measured:
+            _apply(limit, measurement, result)
+    if any(measurement.verdict == Measurement.Verdict.FAIL for measurement in result.measurements):
+        _demote(result)
+
+
+def _apply(limit: Limit, measurement: Measurement, result: Result) -> None:
+    measurement.low, measurement.high = limit.low, limit.high
+    if measurement.unit and measurement.unit != limit.unit:
+        measurement.verdict = Measurement.Verdict.FAIL
+        result.reasons.append(f"{limit.measurement} is in {measurement.unit}; the limit is in {limit.unit}.")
+        return
+    measurement.unit = limit.unit
+    measurement.verdict = _verdict(measurement)
+    if measurement.verdict == Measurement.Verdict.FAIL:
+        found = measurement.text if measurement.value is None else f"{measurement.value:g}"
+        result.reasons.append(f"{limit.measurement} is {found} {limit.unit}; {_bounds(limit)}.")
+
+
+def _bounds(limit: Limit) -> str:
+    parts = [
+        f"at least {limit.low:g}" if limit.low is not None else "",
+        f"at most {limit.high:g}" if limit.high is not None else "",
+    ]
+    return f"the limit is {' and '.join(part for part in parts if part)} {limit.unit}"
+
+
+def _demote(result: Result) -> None:
+    if result.outcome == PASS:
+        result.outcome = FAIL
+
+
+def ocp_result(lines: Iterable[str], *, procedure: str | None) -> Result:
+    """Return OCP Test & Validation 2.0 output as a result; ``procedure`` defaults to the run's own name.
+
+    Raises MalformedOcpOutput, which names the line.
+    """
+    run = read_ocp(lines)
+    return Result(
+        procedure=procedure or run.name[:60],
+        procedure_version=run.version[:30],
+        outcome=run.outcome,
+        status=run.status or TestRun.Status.ERROR,
+        said=run.said or "",
+        format=TestRun.Format.OCP,
+        reasons=run.reasons,
+        truncated=run.truncated,
+        legacy=run.legacy,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        measurements=[_ocp_measurement(row) for row in run.measurements],
+        diagnoses=[
+            Diagnosis(
+                step=row.step[:120],
+                verdict=row.verdict[:120],
+                type=row.type,
+                message=row.message,
+                component=row.hardware[:120],
+            )
+            for row in run.diagnoses
+        ],
+        details={
+            "command_line": run.command_line,
+            "parameters": run.parameters,
+            "dut": {"id": run.dut_id, "name": run.dut_name},
+            "hardware": run.hardware,
+            "software": run.software,
+            "steps": [step._asdict() for step in run.steps],
+            "errors": [asdict(error) for error in run.errors],
+            "log_counts": run.log_counts,
+            "files": run.files,
+        },
+    )
+
+
+def _ocp_measurement(row: OcpMeasurement) -> Measurement:
+    measurement = measure(row.name[:120], row.value, unit=row.unit[:30], low=row.low, high=row.high)
+    measurement.step, measurement.component = row.step[:120], row.hardware[:120]
+    measurement.count, measurement.verdict = row.count, row.verdict
+    measurement.minimum, measurement.maximum, measurement.mean = row.minimum, row.maximum, row.mean
+    return measurement

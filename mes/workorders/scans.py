@@ -1,0 +1,338 @@
+"""What a scan means at a device, and the act it leads to."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Q
+from django.utils import timezone
+
+from mes.errors import RuleViolation
+from mes.ledger.services import Actor
+from mes.people.services import find_by_badge
+from mes.products.models import Operation, Slot
+from mes.racks.models import Installation
+from mes.racks.services import find_slot
+from mes.serials.barcodes import Label, MalformedBarcode, Syntax, parse
+from mes.serials.models import Lot, Unit
+from mes.serials.services import find_units
+from mes.stations.models import Device, Station
+from mes.stations.services import move_device, sign_off, sign_on
+from mes.workorders.gates import Position, position_of
+from mes.workorders.models import WorkSession
+from mes.workorders.services import complete_operation, install_child, next_slot, start_operation
+
+SAME_CODE_COUNTS_ONCE = timedelta(seconds=1.5)
+ACCEPTED, NEEDS_MORE, DUPLICATE = "accepted", "needs_more", "duplicate"
+SOUNDS = {ACCEPTED: "accept", NEEDS_MORE: "accept", DUPLICATE: "tick"}
+
+
+@dataclass(slots=True)
+class Scan:
+    """One scan being worked on: what was read, where, by whom, and what the device was doing."""
+
+    label: Label
+    device: Device
+    session: WorkSession
+    by: Actor
+
+    @property
+    def code(self) -> str:
+        """Return the code to look up: a label's serial, else the plain code."""
+        return self.label.serial or self.label.value
+
+
+def scan(*, device: Device, raw: str, by: Actor, symbology: str | None = None) -> dict[str, Any]:
+    """Decide what was scanned, in this order: command, badge, station, slot, unit, lot label; then act.
+
+    Returns the answer of `POST /scans/` as JSON-ready data. Refuses with ``malformed_barcode``,
+    ``unknown_code``, ``ambiguous_identifier`` or the codes of the act it led to.
+    """
+    session, _ = WorkSession.objects.select_related("unit__part_revision__part", "slot").get_or_create(
+        device=device
+    )
+    now = timezone.now()
+    if session.last_raw == raw and session.last_at and now - session.last_at < SAME_CODE_COUNTS_ONCE:
+        return _answer(DUPLICATE, "Scanned twice", "The same code came twice; it counts once.", session)
+    found = Scan(_parse(raw, symbology), device, session, by)
+    answer = (
+        _command(found) or _badge(found) or _station(found) or _slot(found) or _unit(found) or _lot(found)
+    )
+    if answer is None:
+        raise _unknown(found.code)
+    session.last_raw, session.last_at = raw, now
+    session.save()
+    return answer
+
+
+def _parse(raw: str, symbology: str | None) -> Label:
+    try:
+        return parse(raw, symbology)
+    except MalformedBarcode as error:
+        raise RuleViolation(
+            "malformed_barcode",
+            f"The barcode cannot be read: {error}",
+            rule="a label follows its standard",
+            next_step="Scan it again; if it stays so, type the serial or print a new label.",
+        ) from error
+
+
+def _command(scan: Scan) -> dict[str, Any] | None:
+    if scan.label.syntax != Syntax.COMMAND:
+        return None
+    commands = {"START": _start, "DONE": _done, "SIGNOFF": _sign_off, "LEAVE": _leave}
+    command = commands.get(scan.label.value)
+    if command is None:
+        raise RuleViolation(
+            "unknown_command",
+            f"There is no command {scan.label.value}.",
+            rule="commands are known words",
+            next_step=f"Known commands: {', '.join(commands)}.",
+        )
+    return command(scan)
+
+
+def _start(scan: Scan) -> dict[str, Any]:
+    unit = _current(scan)
+    operation = _turn(position_of(unit), scan.device.station)
+    start_operation(unit=unit, sequence=operation.sequence, station=scan.device.station, by=scan.by)
+    return _answer(ACCEPTED, "Started", f"{operation} of {unit.serial} is running.", scan.session)
+
+
+def _done(scan: Scan) -> dict[str, Any]:
+    unit = _current(scan)
+    position = position_of(unit)
+    here = [item for item in position.open_operations if item.work_center == scan.device.station.work_center]
+    operation = (here or position.open_operations or position.operations[-1:])[0]
+    complete_operation(unit=unit, sequence=operation.sequence, station=scan.device.station, by=scan.by)
+    scan.session.slot = None
+    return _answer(ACCEPTED, "Done", f"{operation} of {unit.serial} is complete.", scan.session)
+
+
+def _sign_off(scan: Scan) -> dict[str, Any]:
+    sign_off(device=scan.device, by=scan.by)
+    scan.session.unit = scan.session.slot = None
+    return _answer(ACCEPTED, "Signed off", "Nobody is signed on.", scan.session)
+
+
+def _leave(scan: Scan) -> dict[str, Any]:
+    scan.session.unit = scan.session.slot = None
+    return _answer(ACCEPTED, "Left", "No unit is being worked on here.", scan.session)
+
+
+def _badge(scan: Scan) -> dict[str, Any] | None:
+    person = find_by_badge(scan.label.value)
+    if person is None:
+        return None
+    sign_on(device=scan.device, person=person, by=scan.by)
+    scan.device.operator = person
+    name = person.get_full_name() or person.username
+    return _answer(ACCEPTED, "Signed on", f"{name} works here now.", scan.session)
+
+
+def _station(scan: Scan) -> dict[str, Any] | None:
+    station = (
+        Station.objects.select_related("line")
+        .filter(code__iexact=scan.label.value, line__site_id=scan.device.station.line.site_id)
+        .first()
+    )
+    if station is None:
+        return None
+    if station != scan.device.station:
+        move_device(device=scan.device, station=station, by=scan.by)
+        scan.device.station = station
+        scan.session.unit = scan.session.slot = None
+    return _answer(ACCEPTED, "Station", f"This device works at {station.name}.", scan.session)
+
+
+def _slot(scan: Scan) -> dict[str, Any] | None:
+    unit, named = scan.session.unit, scan.label.syntax == Syntax.SLOT
+    if unit is None:
+        if named:
+            raise _no_unit()
+        return None
+    slot = Slot.objects.filter(revision_id=unit.part_revision_id, name__iexact=scan.label.value).first()
+    if slot is None and not named:
+        return None
+    scan.session.slot = slot or find_slot(revision=unit.part_revision, name=scan.label.value)
+    wanted = " or ".join(part.name for part in scan.session.slot.accepts.all())
+    return _answer(NEEDS_MORE, f"Slot {scan.session.slot.name}", f"It takes {wanted}.", scan.session)
+
+
+def _unit(scan: Scan) -> dict[str, Any] | None:
+    found = find_units(
+        value=scan.code, site=scan.device.station.line.site, part_number=scan.label.part_number
+    )
+    if not found:
+        return None
+    unit = _one_of(found, scan.code, scan.session.slot)
+    if scan.session.slot is not None:
+        return _install(scan, _current(scan), scan.session.slot, unit)
+    return _take_up(scan, unit)
+
+
+def unit_on_label(device: Device, raw: str) -> Unit:
+    """Return the one unit a label names. Refuses as ``scan`` does."""
+    label = _parse(raw, None)
+    site = device.station.line.site
+    found = find_units(value=label.serial or label.value, site=site, part_number=label.part_number)
+    if not found:
+        raise _unknown(label.serial or label.value)
+    return _one_of(found, label.serial or label.value, None)
+
+
+def _one_of(found: list[Unit], code: str, slot: Slot | None) -> Unit:
+    if len(found) > 1 and slot is not None:
+        accepted = set(slot.accepts.values_list("pk", flat=True))
+        found = [unit for unit in found if unit.part_revision.part_id in accepted] or found
+    if len(found) > 1:
+        choices = [f"{unit.part_revision.part.name} {unit.serial}" for unit in found]
+        raise RuleViolation(
+            "ambiguous_identifier",
+            f"{code} names {len(found)} units: {', '.join(choices)}.",
+            rule="a scan names one unit",
+            next_step="Scan the label that carries the part number too.",
+            choices=[
+                {"uid": str(unit.uid), "part": unit.part_revision.part.number, "serial": unit.serial}
+                for unit in found
+            ],
+        )
+    return found[0]
+
+
+def _install(scan: Scan, unit: Unit, slot: Slot, child: Unit) -> dict[str, Any]:
+    install_child(unit=unit, slot_name=slot.name, child=child, station=scan.device.station, by=scan.by)
+    scan.session.slot = None
+    return _answer(ACCEPTED, "Installed", f"{child.serial} is in {slot.name}.", scan.session)
+
+
+def _take_up(scan: Scan, unit: Unit) -> dict[str, Any]:
+    placed = Installation.objects.live().select_related("slot", "parent").filter(child=unit).first()
+    if placed is not None:
+        where = f"{unit.serial} is installed in {placed.slot.name} of {placed.parent.serial}."
+        return _answer(NEEDS_MORE, "Installed", where, scan.session)
+    if not hasattr(unit, "order_unit"):
+        if scan.session.unit is None:
+            raise _no_unit()
+        return _answer(NEEDS_MORE, unit.part_revision.part.name, f"{unit.serial} is free.", scan.session)
+    return _work_on(scan, unit)
+
+
+def _work_on(scan: Scan, unit: Unit) -> dict[str, Any]:
+    scan.session.unit, scan.session.slot = unit, None
+    position = position_of(unit)
+    operation = _turn(position, scan.device.station)
+    if position.state_of(operation) == "waiting":
+        start_operation(unit=unit, sequence=operation.sequence, station=scan.device.station, by=scan.by)
+        return _answer(ACCEPTED, "Started", f"{operation} of {unit.serial} is running.", scan.session)
+    return _answer(ACCEPTED, "Resumed", f"{operation} of {unit.serial} goes on.", scan.session)
+
+
+def _lot(scan: Scan) -> dict[str, Any] | None:
+    label = scan.label
+    number = label.lot or label.value
+    lots = Lot.objects.select_related("part", "supplier").filter(
+        number=number, site_id=scan.device.station.line.site_id
+    )
+    if label.part_number:
+        lots = lots.filter(Q(part__number=label.part_number) | Q(part__maker_number=label.part_number))
+    lot = lots.first()
+    if lot is None:
+        return None
+    return _answer(
+        NEEDS_MORE, f"Lot {lot.number}", f"{lot.part.name} from {lot.supplier.name}.", scan.session
+    )
+
+
+def _turn(position: Position, station: Station) -> Operation:
+    """Return this station's open operation, else the one whose turn it is: its gates say why not."""
+    turn = position.open_operations
+    here = [operation for operation in turn if operation.work_center == station.work_center]
+    if not turn:
+        raise RuleViolation(
+            "route_complete",
+            f"{position.unit.serial} has finished its route.",
+            rule="operations follow their sequence",
+            next_step="Install it, or take it to stock.",
+        )
+    return (here or turn)[0]
+
+
+def _current(scan: Scan) -> Unit:
+    if scan.session.unit is None:
+        raise _no_unit()
+    return scan.session.unit
+
+
+def _no_unit() -> RuleViolation:
+    return RuleViolation(
+        "no_unit",
+        "No unit is being worked on at this device.",
+        rule="work is done on a unit",
+        next_step="Scan the serial of the unit you build first.",
+    )
+
+
+def _unknown(code: str) -> RuleViolation:
+    return RuleViolation(
+        "unknown_code",
+        f"{code} is no badge, station, slot, unit or lot of this site.",
+        rule="only known codes are worked with",
+        next_step="Scan it again; if it is a new part, receive it first.",
+    )
+
+
+def _answer(outcome: str, title: str, detail: str, session: WorkSession) -> dict[str, Any]:
+    unit = session.unit
+    answer = {"outcome": outcome, "title": title, "detail": detail, "sound": SOUNDS[outcome]}
+    return {
+        **answer,
+        **(_work(unit, session) if unit else {"unit": None, "operation": None, "next": _idle(session)}),
+    }
+
+
+def _idle(session: WorkSession) -> str:
+    return "Scan the unit you build." if session.device.operator_id else "Scan your badge."
+
+
+def _work(unit: Unit, session: WorkSession) -> dict[str, Any]:
+    position = position_of(unit)
+    done, total = position.steps
+    work: dict[str, Any] = {
+        "unit": {
+            "uid": str(unit.uid),
+            "serial": unit.serial,
+            "part": unit.part_revision.part.name,
+            "order": position.order.number,
+            "steps_done": done,
+            "steps": total,
+        },
+        "operation": None,
+        "next": "Its route is complete.",
+    }
+    if position.open_operations:
+        operation = next(
+            (item for item in position.open_operations if position.state_of(item) == "running"),
+            position.open_operations[0],
+        )
+        work["operation"] = {
+            "sequence": operation.sequence,
+            "name": operation.name,
+            "state": position.state_of(operation),
+            "instruction": operation.instruction,
+        }
+        work["next"] = _next(unit, operation, position, session)
+    return work
+
+
+def _next(unit: Unit, operation: Operation, position: Position, session: WorkSession) -> str:
+    if position.state_of(operation) == "waiting":
+        return f"Take {unit.serial} to {operation.work_center} for {operation}."
+    slot = session.slot
+    if slot is not None:
+        return f"Scan the unit that goes into {slot.name}."
+    slot = next_slot(unit=unit, operation=operation)
+    if slot is not None:
+        wanted = " or ".join(part.name for part in slot.accepts.all())
+        return f"Scan slot {slot.name}, then the {wanted}."
+    return "Finish the work and scan CMD:DONE."
