@@ -104,7 +104,7 @@ SQLITE_OPTIONS = {
         "PRAGMA recursive_triggers=ON;"
     ),
 }
-POSTGRESQL_OPTIONS = {"pool": {"min_size": 1, "max_size": 8, "timeout": 10}, "prepare_threshold": 1}
+POSTGRESQL_OPTIONS = {"pool": {"min_size": 1, "max_size": 20, "timeout": 10}, "prepare_threshold": 1}
 
 
 def database() -> dict[str, Any]:
@@ -141,8 +141,8 @@ STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 WHITENOISE_USE_FINDERS = True
 REPORTS_DIR = DATA_DIR / "reports"
-for folder in (STATIC_ROOT, REPORTS_DIR):
-    folder.mkdir(exist_ok=True)
+for directory in (STATIC_ROOT, REPORTS_DIR):
+    directory.mkdir(exist_ok=True)
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
@@ -180,7 +180,8 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
-CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL") or os.environ.get("REDIS_URL") or "filesystem://"
+EMBEDDED_BROKER = "embedded://localhost"
+CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL") or os.environ.get("REDIS_URL") or EMBEDDED_BROKER
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -199,7 +200,7 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 5},
     },
 }
-if CELERY_BROKER_URL == "filesystem://":
+if CELERY_BROKER_URL == EMBEDDED_BROKER:
     BROKER_DIR = DATA_DIR / "broker"
     for folder in ("messages", "control"):
         (BROKER_DIR / folder).mkdir(parents=True, exist_ok=True)
@@ -210,7 +211,89 @@ if CELERY_BROKER_URL == "filesystem://":
         "polling_interval": 0.2,
     }
 
-UNFOLD = {"SITE_TITLE": "RackMES", "SITE_HEADER": "RackMES", "SHOW_VIEW_ON_SITE": False}
+
+def listed(title: str, model: str, icon: str) -> dict[str, Any]:
+    """Return a sidebar link to an admin list, e.g. of "quality.hold", for those who may look at it."""
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{model.replace('.', '_')}_changelist"),
+        "permission": lambda request: request.user.has_perm(model.replace(".", ".view_")),
+    }
+
+
+UNFOLD = {
+    "SITE_TITLE": "RackMES",
+    "SITE_HEADER": "RackMES",
+    "SITE_SYMBOL": "dns",
+    "SHOW_VIEW_ON_SITE": False,
+    # A quiet blue grey: colour is kept for what is not normal.
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97.5% .008 245)",
+            "100": "oklch(94.5% .014 245)",
+            "200": "oklch(89.5% .024 245)",
+            "300": "oklch(82% .038 245)",
+            "400": "oklch(71% .055 245)",
+            "500": "oklch(59% .068 245)",
+            "600": "oklch(49% .07 245)",
+            "700": "oklch(43% .063 245)",
+            "800": "oklch(36% .05 245)",
+            "900": "oklch(30% .04 245)",
+            "950": "oklch(23% .03 245)",
+        }
+    },
+    "SIDEBAR": {
+        "show_search": True,
+        "navigation": [
+            {
+                "title": "Work",
+                "items": [
+                    listed("Orders", "workorders.workorder", "assignment"),
+                    listed("Units", "serials.unit", "inventory_2"),
+                    listed("Holds", "quality.hold", "front_hand"),
+                    listed("Burn-in runs", "burnin.burninrun", "local_fire_department"),
+                ],
+            },
+            {
+                "title": "Definitions",
+                "items": [
+                    listed("Parts", "products.part", "category"),
+                    listed("Part revisions", "products.partrevision", "account_tree"),
+                    listed("Routes", "products.route", "route"),
+                    listed("Operations", "products.operation", "build"),
+                    listed("Retest rules", "products.retestrule", "replay"),
+                    listed("Firmware baselines", "products.firmwarebaseline", "memory"),
+                    listed("Burn-in profiles", "burnin.burninprofile", "thermostat"),
+                ],
+            },
+            {
+                "title": "Factory",
+                "items": [
+                    listed("Sites", "stations.site", "factory"),
+                    listed("Lines", "stations.line", "conveyor_belt"),
+                    listed("Stations", "stations.station", "location_on"),
+                    listed("Devices", "stations.device", "barcode_scanner"),
+                    listed("People", "people.user", "badge"),
+                    listed("Groups", "auth.group", "group"),
+                    listed("Suppliers", "serials.supplier", "local_shipping"),
+                ],
+            },
+            {
+                "title": "Records",
+                "items": [
+                    listed("Events", "ledger.event", "history"),
+                    listed("Test runs", "testing.testrun", "science"),
+                    listed("Operation runs", "workorders.operationrun", "task_alt"),
+                    listed("Installations", "racks.installation", "device_hub"),
+                    listed("Lots", "serials.lot", "package_2"),
+                    listed("Waiting effects", "ledger.outboxmessage", "outbox"),
+                    listed("Stored answers", "ledger.idempotencykey", "key"),
+                ],
+            },
+        ],
+    },
+}
 
 LOGGING = {
     "version": 1,
@@ -218,4 +301,5 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL", "INFO")},
+    "loggers": {"httpx": {"level": "WARNING"}},
 }

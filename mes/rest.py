@@ -82,13 +82,17 @@ def _plain_problem(code: int, name: str, detail: str, **more: Any) -> Response:
     return Response(body, code, content_type=PROBLEM_JSON)
 
 
-def perform(request: Request, act: Callable[[Actor], Any], *, created: bool = False) -> Response:
+def perform(
+    request: Request, act: Callable[[Actor], Any], *, created: bool = False, body: Any = None
+) -> Response:
     """Run a shop-floor act once for this request and answer what it returns.
 
     Devices must send `Idempotency-Key`; a person's request without one gets a key of its own. A refusal is
-    recorded on the stream of the device or person that tried.
+    recorded on the stream of the device or person that tried. ``body`` stands for a request body that is not
+    JSON, e.g. by its digest.
     """
     performer = _performer(request)
+    asked = request.data if body is None else body
     actor = cast(Performer, performer).actor(operator=_operator(request))
 
     def answer() -> Answer:
@@ -96,14 +100,14 @@ def perform(request: Request, act: Callable[[Actor], Any], *, created: bool = Fa
 
     def refuse(violation: RuleViolation) -> Answer:
         body = problem(violation)
-        tried = {"request": request.path, "body": _recorded(request.data), "refusal": body}
+        tried = {"request": request.path, "body": _recorded(asked), "refusal": body}
         record(advance(locked(performer), "act.refused", by=actor, payload=tried))
         return Answer(violation.status, body)
 
     result = answer_once(
         scope=performer.stream,
         key=_idempotency_key(request),
-        request=[request.method, request.path, request.data],
+        request=[request.method, request.get_full_path(), asked],
         act=answer,
         refuse=refuse,
     )

@@ -33,15 +33,8 @@ class StaleRow(Exception):  # noqa: N818 - names the state of the row
 
 
 def canonical_json(value: Any) -> str:
-    """Return the one text form of a value that is digested: sorted keys, no blanks, UTF-8 kept as it is."""
-    return json.dumps(
-        value,
-        sort_keys=True,
-        separators=(",", ":"),
-        ensure_ascii=False,
-        cls=DjangoJSONEncoder,
-        allow_nan=False,
-    )
+    """Return the one text form of a value that is digested: sorted keys, no blanks, ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), cls=DjangoJSONEncoder)
 
 
 def event_digest(event: Event, previous: str) -> str:
@@ -85,7 +78,7 @@ def advance(
         payload_text=canonical_json(payload or {}),
     )
     event.digest = event_digest(event, row.head)
-    rows = type(row)._default_manager.filter(pk=row.pk, version=row.version)
+    rows = row.__class__._default_manager.filter(pk=row.pk, version=row.version)
     if not rows.update(version=event.seq, head=event.digest, **changes):
         raise StaleRow(row.stream)
     row.version, row.head = event.seq, event.digest
@@ -99,7 +92,7 @@ RowT = TypeVar("RowT", bound=Stream)
 
 def locked(row: RowT) -> RowT:
     """Return the row read anew and locked until the transaction ends (SQLite locks the whole database)."""
-    return type(row)._default_manager.select_for_update(of=("self",)).get(pk=row.pk)
+    return row.__class__._default_manager.select_for_update(of=("self",)).get(pk=row.pk)
 
 
 def record(*events: Event) -> None:
@@ -144,7 +137,7 @@ def answer_once(
                 key=key,
                 fingerprint=fingerprint,
                 status=answer.status,
-                body=canonical_json(answer.body),
+                body=json.dumps(answer.body, cls=DjangoJSONEncoder, allow_nan=False),
             )
             return answer
 

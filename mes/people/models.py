@@ -1,6 +1,6 @@
 """The people of the factory."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
@@ -15,7 +15,7 @@ class User(Stream, AbstractUser):
 
     badge = models.CharField(max_length=60, blank=True, help_text="The code on the badge, as scanned.")
 
-    objects: ClassVar[UserManager["User"]] = UserManager()
+    objects: ClassVar[UserManager[Self]] = UserManager()
 
     class Meta(AbstractUser.Meta):
         constraints = [

@@ -7,7 +7,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 @dataclass(frozen=True, slots=True)
 class FrozenTable:
-    """A table whose rows are frozen while ``released`` holds; ``{row}`` stands for OLD or NEW."""
+    """A table whose rows are frozen while ``released`` holds; ``{row}`` stands for OLD or NEW.
+
+    A child may neither leave nor enter a released parent, so its update asks about both rows.
+    """
 
     name: str
     released: str
@@ -34,18 +37,18 @@ def head(table: str) -> FrozenTable:
 
 def freeze(connection: BaseDatabaseWrapper, tables: list[FrozenTable]) -> None:
     """Install the triggers."""
+    make = _postgresql if connection.vendor == "postgresql" else _sqlite
     with connection.cursor() as cursor:
         for table in tables:
-            for event, row in _moments(table):
-                make = _postgresql if connection.vendor == "postgresql" else _sqlite
-                cursor.execute(make(table, event, row))
+            for event in _events(table):
+                cursor.execute(make(table, event))
 
 
 def thaw(connection: BaseDatabaseWrapper, tables: list[FrozenTable]) -> None:
     """Take the triggers away; for reversing a migration."""
     with connection.cursor() as cursor:
         for table in tables:
-            for event, _ in _moments(table):
+            for event in _events(table):
                 name = _name(table, event)
                 if connection.vendor == "postgresql":
                     cursor.execute(f"DROP FUNCTION IF EXISTS {name}() CASCADE")
@@ -53,10 +56,17 @@ def thaw(connection: BaseDatabaseWrapper, tables: list[FrozenTable]) -> None:
                     cursor.execute(f"DROP TRIGGER IF EXISTS {name}")
 
 
-def _moments(table: FrozenTable) -> list[tuple[str, str]]:
-    is_head = table.released == "{row}.released_at IS NOT NULL"
-    insert = [] if is_head else [("INSERT", "NEW")]
-    return [*insert, ("UPDATE", "OLD"), ("DELETE", "OLD")]
+def _is_head(table: FrozenTable) -> bool:
+    return table == head(table.name)
+
+
+def _events(table: FrozenTable) -> list[str]:
+    return ["UPDATE", "DELETE"] if _is_head(table) else ["INSERT", "UPDATE", "DELETE"]
+
+
+def _condition(table: FrozenTable, event: str) -> str:
+    rows = {"INSERT": ["NEW"], "DELETE": ["OLD"], "UPDATE": ["OLD"] if _is_head(table) else ["OLD", "NEW"]}
+    return " OR ".join(table.released.format(row=row) for row in rows[event])
 
 
 def _name(table: FrozenTable, event: str) -> str:
@@ -67,20 +77,20 @@ def _message(table: FrozenTable) -> str:
     return f"{table.name} is frozen: it is part of a released definition"
 
 
-def _sqlite(table: FrozenTable, event: str, row: str) -> str:
+def _sqlite(table: FrozenTable, event: str) -> str:
     return (
         f"CREATE TRIGGER {_name(table, event)} BEFORE {event} ON {table.name} "
-        f"WHEN {table.released.format(row=row)} "
+        f"WHEN {_condition(table, event)} "
         f"BEGIN SELECT RAISE(ABORT, '{_message(table)}'); END"
     )
 
 
-def _postgresql(table: FrozenTable, event: str, row: str) -> str:
+def _postgresql(table: FrozenTable, event: str) -> str:
     name = _name(table, event)
     result = "OLD" if event == "DELETE" else "NEW"
     return (
         f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-        f"IF {table.released.format(row=row)} THEN RAISE EXCEPTION '{_message(table)}' "
+        f"IF {_condition(table, event)} THEN RAISE EXCEPTION '{_message(table)}' "
         f"USING ERRCODE = 'integrity_constraint_violation'; END IF; RETURN {result}; END $$; "
         f"CREATE TRIGGER {name} BEFORE {event} ON {table.name} FOR EACH ROW EXECUTE FUNCTION {name}()"
     )

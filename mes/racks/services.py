@@ -77,6 +77,23 @@ def install_unit(
 
 
 @transaction.atomic
+def declare_contents(*, unit: Unit, contents: list[tuple[str, Unit]], by: Actor) -> list[Installation]:
+    """Record what a received assembly arrived with, e.g. the GPUs soldered onto its board, by slot name.
+
+    Refuses with ``not_as_received`` for units of our own orders, and as ``install_unit`` does.
+    """
+    if unit.state != Unit.State.IN_STOCK:
+        raise RuleViolation(
+            "not_as_received",
+            f"{unit.serial} is {unit.state}; only what was received from outside arrives with contents.",
+            rule="our own assemblies are built by operations",
+            next_step="Start the operation that fills the slot.",
+        )
+    slots = {name: find_slot(revision=unit.part_revision, name=name) for name, _ in contents}
+    return [install_unit(parent=unit, slot=slots[name], child=child, by=by) for name, child in contents]
+
+
+@transaction.atomic
 def remove_unit(*, parent: Unit, slot: Slot, reason: str, by: Actor) -> Installation:
     """Take what is in a slot out of it. Refuses with ``slot_empty``; held units may be taken out."""
     found = Installation.objects.live().filter(parent=parent, slot=slot).first()

@@ -8,9 +8,7 @@ from rest_framework.request import Request
 
 from mes.people.models import User
 from mes.stations.models import Device
-from mes.stations.services import find_by_token, note_seen
-
-SESSION_KEY = "terminal_device"
+from mes.stations.services import SESSION_KEY, find_by_token, note_seen
 
 
 class DeviceTokenAuthentication(BaseAuthentication):

@@ -11,6 +11,9 @@ from mes.people.models import User
 from mes.stations.models import Device, Site, Station, hash_secret
 
 
+SESSION_KEY = "terminal_device"  # names the paired terminal in a browser's session
+
+
 @transaction.atomic
 def enroll_device(
     *, name: str, kind: Device.Kind, station: Station, by: Actor, expires_at: datetime | None = None

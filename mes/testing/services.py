@@ -15,7 +15,7 @@ from mes.racks.services import configuration_digest
 from mes.serials.models import Unit
 from mes.serials.services import lock_units
 from mes.testing.models import Diagnosis, Measurement, TestRun
-from mes.testing.ocp import OcpMeasurement, read_ocp
+from mes.testing.ocp import OcpMeasurement, OcpRun
 
 PASS, FAIL = TestRun.Outcome.PASS, TestRun.Outcome.FAIL
 
@@ -59,7 +59,7 @@ def record_test_run(*, unit: Unit, result: Result, by: Actor, operation: Operati
         status=result.status,
         said=result.said,
         outcome=result.outcome,
-        reasons=result.reasons,
+        reasons=storable(result.reasons),
         truncated=result.truncated,
         legacy=result.legacy,
         started_at=result.started_at,
@@ -68,7 +68,7 @@ def record_test_run(*, unit: Unit, result: Result, by: Actor, operation: Operati
         device=by.device,
         person=by.person,
         configuration=configuration_digest(unit),
-        details=result.details,
+        details=storable(result.details),
     )
     for position, measurement in enumerate(result.measurements):
         measurement.run, measurement.position = run, position
@@ -110,7 +110,7 @@ def measure(
     measurement = Measurement(
         name=name,
         value=number,
-        text="" if number is not None else str(value)[:1000],
+        text="" if number is not None else storable(str(value)[:1000]),
         unit=unit,
         low=low,
         high=high,
@@ -169,15 +169,11 @@ def _demote(result: Result) -> None:
         result.outcome = FAIL
 
 
-def ocp_result(lines: Iterable[str], *, procedure: str | None) -> Result:
-    """Return OCP Test & Validation 2.0 output as a result; ``procedure`` defaults to the run's own name.
-
-    Raises MalformedOcpOutput, which names the line.
-    """
-    run = read_ocp(lines)
+def ocp_result(run: OcpRun, *, procedure: str | None) -> Result:
+    """Return a run of OCP Test & Validation output as a result; ``procedure`` defaults to its own name."""
     return Result(
-        procedure=procedure or run.name[:60],
-        procedure_version=run.version[:30],
+        procedure=procedure or storable(run.name[:60]),
+        procedure_version=storable(run.version[:30]),
         outcome=run.outcome,
         status=run.status or TestRun.Status.ERROR,
         said=run.said or "",
@@ -190,11 +186,11 @@ def ocp_result(lines: Iterable[str], *, procedure: str | None) -> Result:
         measurements=[_ocp_measurement(row) for row in run.measurements],
         diagnoses=[
             Diagnosis(
-                step=row.step[:120],
-                verdict=row.verdict[:120],
+                step=storable(row.step[:120]),
+                verdict=storable(row.verdict[:120]),
                 type=row.type,
-                message=row.message,
-                component=row.hardware[:120],
+                message=storable(row.message),
+                component=storable(row.hardware[:120]),
             )
             for row in run.diagnoses
         ],
@@ -213,8 +209,23 @@ def ocp_result(lines: Iterable[str], *, procedure: str | None) -> Result:
 
 
 def _ocp_measurement(row: OcpMeasurement) -> Measurement:
-    measurement = measure(row.name[:120], row.value, unit=row.unit[:30], low=row.low, high=row.high)
-    measurement.step, measurement.component = row.step[:120], row.hardware[:120]
+    measurement = measure(
+        storable(row.name[:120]), row.value, unit=storable(row.unit[:30]), low=row.low, high=row.high
+    )
+    measurement.step, measurement.component = storable(row.step[:120]), storable(row.hardware[:120])
     measurement.count, measurement.verdict = row.count, row.verdict
     measurement.minimum, measurement.maximum, measurement.mean = row.minimum, row.maximum, row.mean
     return measurement
+
+
+def storable(value: Any) -> Any:
+    """Return a reported value as every database keeps it: no NUL, no lone surrogate, no NaN or infinity."""
+    if isinstance(value, str):
+        return value.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {storable(key): storable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable(item) for item in value]
+    return value

@@ -179,7 +179,7 @@ class ReportedMeasurementSerializer(serializers.Serializer[Any]):
     """A value as a tester reports it; the tester's own limits are kept where the route sets none."""
 
     name = serializers.CharField(max_length=120)
-    value = serializers.JSONField()
+    value = serializers.JSONField(allow_null=True)
     unit = serializers.CharField(max_length=30, required=False, allow_blank=True, default="")
     low = serializers.FloatField(required=False, allow_null=True, default=None)
     high = serializers.FloatField(required=False, allow_null=True, default=None)

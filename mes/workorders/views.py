@@ -1,5 +1,7 @@
 """Orders, work on units, test results and scans over REST."""
 
+import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 from django.db.models import QuerySet
@@ -22,7 +24,7 @@ from mes.serials.models import Unit
 from mes.serials.services import visible_units
 from mes.stations.services import require_device, site_of
 from mes.testing.models import TestRun
-from mes.testing.ocp import MalformedOcpOutput
+from mes.testing.ocp import LONGEST_LINE, MalformedOcpOutput, read_ocp
 from mes.testing.services import ocp_result
 from mes.workorders.models import WorkOrder
 from mes.workorders.scans import scan, unit_on_label
@@ -222,23 +224,30 @@ class TestRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         return perform(request, act, created=True)
 
 
-class JsonLinesParser(BaseParser):
-    """Leaves a body of JSON lines as text."""
+class OcpParser(BaseParser):
+    """Reads OCP output line by line as it arrives, so that its size does not matter."""
 
     media_type = "application/x-ndjson"
 
-    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> dict[str, str]:
-        """Return the body as ``lines``; bytes that are no UTF-8 are bad input."""
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> dict[str, Any]:
+        """Return the ``run`` and the ``sha256`` of the body; output that breaks the standard is bad input."""
+        digest = hashlib.sha256()
+
+        def lines() -> Iterator[bytes]:
+            while line := stream.readline(LONGEST_LINE + 1):
+                digest.update(line)
+                yield line
+
         try:
-            return {"lines": stream.read().decode()}
-        except UnicodeDecodeError as error:
-            raise ValidationError("The body is not UTF-8.") from error
+            return {"run": read_ocp(lines()), "sha256": digest.hexdigest()}
+        except MalformedOcpOutput as error:
+            raise ValidationError({"body": [str(error)]}) from error
 
 
 class ReportOcpTest(APIView):
     """Report a result as OCP Test & Validation 2.0 JSON lines."""
 
-    parser_classes = (JsonLinesParser,)
+    parser_classes = (OcpParser,)
 
     @extend_schema(
         request={"application/x-ndjson": OpenApiTypes.STR},
@@ -253,15 +262,11 @@ class ReportOcpTest(APIView):
     def post(self, request: Request) -> Response:
         """Report."""
         unit = unit_of(request, request.query_params.get("unit"))
-        try:
-            result = ocp_result(
-                str(request.data.get("lines", "")).splitlines(),
-                procedure=request.query_params.get("procedure"),
-            )
-        except MalformedOcpOutput as error:
-            raise ValidationError({"body": [str(error)]}) from error
+        body: Any = request.data
+        result = ocp_result(body["run"], procedure=request.query_params.get("procedure"))
+        result.details["sha256"] = body["sha256"]
 
         def act(by: Actor) -> dict[str, Any]:
             return dict(TestRunSerializer(report_test(unit=unit, result=result, by=by)).data)
 
-        return perform(request, act, created=True)
+        return perform(request, act, created=True, body=body["sha256"])
