@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from mes.errors import RuleViolation
 from mes.ledger.services import Actor, advance, record
-from mes.products.models import BomLine, Operation, PartRevision, Slot
+from mes.products.models import Operation, PartRevision, Slot
+from mes.products.services import Place, layout_of, place_named
 from mes.racks.models import Installation
 from mes.serials.models import Lot, Unit
 from mes.serials.services import lock_units, require_usable
@@ -23,10 +24,10 @@ MAX_DEPTH = 12
 
 def find_slot(*, revision: PartRevision, name: str) -> Slot:
     """Return a slot of an assembly by its name. Refuses with ``slot_not_in_assembly``."""
-    slot = Slot.objects.filter(revision=revision, name__iexact=name).first()
-    if slot is None:
+    place = place_named(revision, name)
+    if place is None:
         raise _no_such_slot(revision, name)
-    return slot
+    return place.slot
 
 
 def _no_such_slot(revision: PartRevision, name: str) -> RuleViolation:
@@ -48,7 +49,13 @@ def install_unit(
     ``already_installed``, ``unit_not_finished``, ``unit_held``, ``unit_scrapped`` or ``unit_shipped``.
     """
     units = lock_units(parent.pk, child.pk)
-    parent, child = units[parent.pk], units[child.pk]
+    return place_unit(parent=units[parent.pk], slot=slot, child=units[child.pk], by=by, operation=operation)
+
+
+def place_unit(
+    *, parent: Unit, slot: Slot, child: Unit, by: Actor, operation: Operation | None
+) -> Installation:
+    """Do what ``install_unit`` does with units that the caller has locked in this transaction."""
     require_usable(parent)
     require_usable(child)
     _require_fit(parent, slot, child)
@@ -126,26 +133,22 @@ def _slot_empty(slot: Slot) -> RuleViolation:
 
 
 def _require_fit(parent: Unit, slot: Slot, child: Unit) -> None:
-    part_id = child.part_revision.part_id
-    fit = (
-        Slot.objects.filter(pk=slot.pk, revision_id=parent.part_revision_id)
-        .annotate(
-            takes=Exists(Slot.accepts.through.objects.filter(slot_id=OuterRef("pk"), part_id=part_id)),
-            revisions=Subquery(
-                BomLine.objects.filter(parent_id=OuterRef("revision_id"), part_id=part_id).values(
-                    "revisions"
-                )[:1]
-            ),
-        )
-        .values("takes", "revisions")
-        .first()
-    )
-    if fit is None:
+    place = place_named(parent.part_revision, slot.name)
+    if place is None or place.slot.pk != slot.pk:
         raise _no_such_slot(parent.part_revision, slot.name)
-    if not fit["takes"]:
-        raise _wrong_part(slot, child)
-    if fit["revisions"] and child.part_revision.revision not in fit["revisions"]:
-        allowed = ", ".join(fit["revisions"])
+    part = child.part_revision.part
+    if part.pk not in place.part_ids:
+        raise RuleViolation(
+            "wrong_part",
+            f"{slot.name} takes {place.wanted}. You scanned {part.name} {child.serial}.",
+            rule="a slot takes the parts it names",
+            next_step=f"Put it back and scan {place.wanted}.",
+            wanted=place.wanted,
+            scanned=part.number,
+        )
+    revisions = place.revisions[part.pk]
+    if revisions and child.part_revision.revision not in revisions:
+        allowed = ", ".join(revisions)
         raise RuleViolation(
             "wrong_revision",
             f"{slot.name} takes revision {allowed}. You scanned {child.part_revision} {child.serial}.",
@@ -160,19 +163,6 @@ def _require_fit(parent: Unit, slot: Slot, child: Unit) -> None:
             next_step="Finish and test it first, or take another one.",
             unit=str(child.uid),
         )
-
-
-def _wrong_part(slot: Slot, child: Unit) -> RuleViolation:
-    wanted = " or ".join(part.name for part in slot.accepts.all())
-    part = child.part_revision.part
-    return RuleViolation(
-        "wrong_part",
-        f"{slot.name} takes {wanted}. You scanned {part.name} {child.serial}.",
-        rule="a slot takes the parts it names",
-        next_step=f"Put it back and scan {wanted}.",
-        wanted=wanted,
-        scanned=part.number,
-    )
 
 
 def _require_free(parent: Unit, slot: Slot, child: Unit) -> Unit:
@@ -259,13 +249,14 @@ def where_used_of_lot(*, lot: Lot) -> QuerySet[Installation]:
     )
 
 
-def empty_slots(*, unit: Unit, filled_at: int | None = None) -> QuerySet[Slot]:
+def empty_places(*, unit: Unit, filled_at: int | None = None) -> list[Place]:
     """Return the slots of a unit that hold nothing, in filling order; of one operation or of all."""
-    slots = Slot.objects.filter(revision_id=unit.part_revision_id)
-    if filled_at is not None:
-        slots = slots.filter(filled_at=filled_at)
-    taken = Installation.objects.live().filter(parent=unit, slot=OuterRef("pk"))
-    return slots.filter(~Exists(taken)).order_by("order")
+    taken = set(Installation.objects.live().filter(parent=unit).values_list("slot_id", flat=True))
+    return [
+        place
+        for place in layout_of(unit.part_revision)
+        if place.slot.pk not in taken and filled_at in {None, place.slot.filled_at}
+    ]
 
 
 def live_children(*, unit: Unit) -> QuerySet[Installation]:

@@ -35,7 +35,7 @@ class TerminalAuthentication(SessionAuthentication):
         pk = request._request.session.get(SESSION_KEY)
         if pk is None:
             return None
-        device = Device.objects.select_related("station__line", "operator").filter(pk=pk).first()
+        device = Device.objects.select_related("station__line__site", "operator").filter(pk=pk).first()
         if device is None or not device.is_usable:
             return None
         self.enforce_csrf(request)

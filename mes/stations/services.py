@@ -72,7 +72,7 @@ def sign_off(*, device: Device, by: Actor) -> Device:
 def find_by_token(token: str) -> Device | None:
     """Return the device a `prefix.secret` token belongs to, if the token is right and usable."""
     prefix, _, secret = token.partition(".")
-    device = Device.objects.select_related("station__line", "operator").filter(prefix=prefix).first()
+    device = Device.objects.select_related("station__line__site", "operator").filter(prefix=prefix).first()
     if device is None or not secret or device.secret_hash != hash_secret(secret):
         return None
     return device if device.is_usable else None

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from mes.errors import RuleViolation
 from mes.ledger.services import Actor
-from mes.products.models import Gate, Operation, Slot
-from mes.racks.services import empty_slots
+from mes.products.models import Gate, Operation
+from mes.products.services import Place, operations_of
+from mes.racks.services import empty_places
 from mes.serials.models import Unit
 from mes.serials.services import require_usable
 from mes.stations.services import require_sign_on
@@ -22,7 +23,7 @@ class Position:
 
     unit: Unit
     order: WorkOrder
-    operations: list[Operation]
+    operations: tuple[Operation, ...]
     runs: dict[int, OperationRun]
 
     def state_of(self, operation: Operation) -> str:
@@ -44,8 +45,8 @@ class Position:
 
 
 def position_of(unit: Unit) -> Position:
-    """Return where a unit stands. Refuses with ``no_work_order`` when no order builds it. Three queries."""
-    ordered = OrderUnit.objects.select_related("work_order").filter(unit=unit).first()
+    """Return where a unit stands. Refuses with ``no_work_order`` when no order builds it. Two queries."""
+    ordered = OrderUnit.objects.select_related("work_order__route").filter(unit=unit).first()
     if ordered is None:
         raise RuleViolation(
             "no_work_order",
@@ -55,9 +56,8 @@ def position_of(unit: Unit) -> Position:
             unit=str(unit.uid),
         )
     order = ordered.work_order
-    operations = list(Operation.objects.filter(route_id=order.route_id))
     runs = OperationRun.objects.filter(unit=unit, superseded_at__isnull=True)
-    return Position(unit, order, operations, {run.operation_id: run for run in runs})
+    return Position(unit, order, operations_of(order.route), {run.operation_id: run for run in runs})
 
 
 def find_operation(position: Position, sequence: int, work_center: str) -> Operation:
@@ -149,16 +149,16 @@ def _require_turn(position: Position, operation: Operation) -> None:
 
 
 def _require_gates(unit: Unit, operation: Operation, moment: str) -> None:
-    gates = list(Gate.objects.filter(operation=operation, moment=moment))
+    gates = [gate for gate in operation.gates.all() if gate.moment == moment]
     procedures = [gate.procedure for gate in gates if gate.rule == Gate.Rule.TEST_PASSED]
     if any(gate.rule == Gate.Rule.SLOTS_FILLED for gate in gates):
-        _require_slots(empty_slots(unit=unit, filled_at=operation.sequence), operation)
+        _require_slots(empty_places(unit=unit, filled_at=operation.sequence), operation)
     if procedures:
         _require_tests(unit, operation, procedures)
 
 
-def _require_slots(empty: Iterable[Slot], operation: Operation) -> None:
-    names = [slot.name for slot in empty]
+def _require_slots(empty: Iterable[Place], operation: Operation) -> None:
+    names = [place.slot.name for place in empty]
     if names:
         shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
         raise RuleViolation(

@@ -11,8 +11,9 @@ from mes.errors import RuleViolation
 from mes.ledger.services import Actor
 from mes.people.services import find_by_badge
 from mes.products.models import Operation, Slot
+from mes.products.services import place_named
 from mes.racks.models import Installation
-from mes.racks.services import find_slot
+from mes.racks.services import empty_places, find_slot
 from mes.serials.barcodes import Label, MalformedBarcode, Syntax, parse
 from mes.serials.models import Lot, Unit
 from mes.serials.services import find_units
@@ -20,7 +21,7 @@ from mes.stations.models import Device, Station
 from mes.stations.services import move_device, sign_off, sign_on
 from mes.workorders.gates import Position, position_of
 from mes.workorders.models import WorkSession
-from mes.workorders.services import complete_operation, install_child, next_slot, start_operation
+from mes.workorders.services import complete_operation, install_child, start_operation
 
 SAME_CODE_COUNTS_ONCE = timedelta(seconds=1.5)
 ACCEPTED, NEEDS_MORE, DUPLICATE = "accepted", "needs_more", "duplicate"
@@ -151,12 +152,13 @@ def _slot(scan: Scan) -> dict[str, Any] | None:
         if named:
             raise _no_unit()
         return None
-    slot = Slot.objects.filter(revision_id=unit.part_revision_id, name__iexact=scan.label.value).first()
-    if slot is None and not named:
+    place = place_named(unit.part_revision, scan.label.value)
+    if place is None:
+        if named:
+            find_slot(revision=unit.part_revision, name=scan.label.value)
         return None
-    scan.session.slot = slot or find_slot(revision=unit.part_revision, name=scan.label.value)
-    wanted = " or ".join(part.name for part in scan.session.slot.accepts.all())
-    return _answer(NEEDS_MORE, f"Slot {scan.session.slot.name}", f"It takes {wanted}.", scan.session)
+    scan.session.slot = place.slot
+    return _answer(NEEDS_MORE, f"Slot {place.slot.name}", f"It takes {place.wanted}.", scan.session)
 
 
 def _unit(scan: Scan) -> dict[str, Any] | None:
@@ -328,11 +330,9 @@ def _work(unit: Unit, session: WorkSession) -> dict[str, Any]:
 def _next(unit: Unit, operation: Operation, position: Position, session: WorkSession) -> str:
     if position.state_of(operation) == "waiting":
         return f"Take {unit.serial} to {operation.work_center} for {operation}."
-    slot = session.slot
-    if slot is not None:
-        return f"Scan the unit that goes into {slot.name}."
-    slot = next_slot(unit=unit, operation=operation)
-    if slot is not None:
-        wanted = " or ".join(part.name for part in slot.accepts.all())
-        return f"Scan slot {slot.name}, then the {wanted}."
+    if session.slot is not None:
+        return f"Scan the unit that goes into {session.slot.name}."
+    empty = empty_places(unit=unit, filled_at=operation.sequence)
+    if empty:
+        return f"Scan slot {empty[0].slot.name}, then the {empty[0].wanted}."
     return "Finish the work and scan CMD:DONE."

@@ -10,7 +10,7 @@ from mes.errors import RuleViolation
 from mes.ledger.services import Actor, advance, locked, record
 from mes.products.models import FirmwareBaseline, Operation, PartRevision, RetestRule, Route, Slot
 from mes.racks.models import Installation
-from mes.racks.services import empty_slots, find_slot, install_unit, remove_unit
+from mes.racks.services import empty_places, find_slot, place_unit, remove_unit
 from mes.serials.models import Unit
 from mes.serials.services import create_units, lock_units, next_serials
 from mes.stations.models import Site, Station
@@ -175,7 +175,7 @@ def install_child(*, unit: Unit, slot_name: str, child: Unit, station: Station, 
     operation = find_operation(position, slot.filled_at, station.work_center)
     require_work_center(operation, station.work_center)
     require_running(position, operation)
-    return install_unit(parent=units[unit.pk], slot=slot, child=units[child.pk], by=by, operation=operation)
+    return place_unit(parent=units[unit.pk], slot=slot, child=units[child.pk], by=by, operation=operation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,4 +247,5 @@ def _asking_for(procedure: str, unit: Unit) -> Operation | None:
 
 def next_slot(*, unit: Unit, operation: Operation) -> Slot | None:
     """Return the slot to fill next in an operation, or None when it fills no more."""
-    return empty_slots(unit=unit, filled_at=operation.sequence).first()
+    empty = empty_places(unit=unit, filled_at=operation.sequence)
+    return empty[0].slot if empty else None
