@@ -22,10 +22,10 @@ class Channel(filesystem.Channel):
         """Return where messages wait."""
         return Path(self.data_folder_in)
 
-    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
+    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
         name = f"{time.time_ns():020}_{uuid.uuid4().hex}.{queue}"
         part = self.folder / f"{name}.part"
-        part.write_text(json.dumps(message))
+        part.write_text(json.dumps(payload))
         part.rename(self.folder / f"{name}.msg")
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:

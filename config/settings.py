@@ -176,6 +176,16 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "ENUM_NAME_OVERRIDES": {
+        "UnitState": "mes.serials.models.Unit.State",
+        "OrderState": "mes.workorders.models.WorkOrder.State",
+        "OperationState": "mes.workorders.models.OperationRun.State",
+        "BurnInState": "mes.burnin.models.BurnInRun.State",
+        "AttemptState": "mes.burnin.models.BurnInAttempt.State",
+        "ReportState": "mes.traceability.models.Report.State",
+        "TestOutcome": "mes.testing.models.TestRun.Outcome",
+        "TestStatus": "mes.testing.models.TestRun.Status",
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
