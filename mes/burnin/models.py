@@ -26,17 +26,24 @@ class BurnInProfile(Released):
     poll_seconds = models.FloatField(default=10)
     max_gap_seconds = models.FloatField(default=60, help_text="Good samples further apart earn nothing.")
     poll_timeout_seconds = models.FloatField(default=5)
-    missed_polls = models.PositiveSmallIntegerField(default=3, help_text="In a row, before a tray is suspect.")
+    missed_polls = models.PositiveSmallIntegerField(
+        default=3, help_text="In a row, before a tray is suspect."
+    )
     suspect_policy = models.CharField(max_length=4, choices=SuspectPolicy.choices, default=SuspectPolicy.FAIL)
     suspect_seconds = models.FloatField(default=600, help_text="Patience with a suspect tray.")
-    start_seconds = models.FloatField(default=300, help_text="For every tray to report that stress runs or ended.")
-    time_scale = models.FloatField(default=1, help_text="Seconds credited per second; over 1 only to demonstrate.")
+    start_seconds = models.FloatField(
+        default=300, help_text="For every tray to report that stress runs or ended."
+    )
+    time_scale = models.FloatField(
+        default=1, help_text="Seconds credited per second; over 1 only to demonstrate."
+    )
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["name", "version"], name="burn_in_profile_once"),
             models.CheckConstraint(
-                condition=Q(required_hours__gt=0, poll_seconds__gt=0, time_scale__gt=0), name="profile_positive"
+                condition=Q(required_hours__gt=0, poll_seconds__gt=0, time_scale__gt=0),
+                name="profile_positive",
             ),
         ]
 

@@ -1,0 +1,157 @@
+"""How burn-in runs, their readings and BMC addresses look over REST."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInProfile, BurnInRun, Gap
+from mes.burnin.services import require_bmc_url
+
+
+class GapSerializer(serializers.ModelSerializer[Gap]):
+    """An interval that earned nothing."""
+
+    class Meta:
+        model = Gap
+        fields = ("from_at", "to_at", "reason")
+
+
+class AttemptSerializer(serializers.ModelSerializer[BurnInAttempt]):
+    """The soak of one tray."""
+
+    slot = serializers.CharField(source="slot.name", read_only=True)
+    unit = serializers.UUIDField(source="unit.uid", read_only=True)
+    serial = serializers.CharField(source="unit.serial", read_only=True)
+    gaps = GapSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = BurnInAttempt
+        fields = (
+            *("slot", "number", "unit", "serial", "state", "credited_seconds", "last_good_at"),
+            *("last_poll_at", "missed", "suspect_since", "reasons", "gaps"),
+        )
+
+
+class BurnInRunSerializer(serializers.ModelSerializer[BurnInRun]):
+    """A burn-in as it stands."""
+
+    unit = serializers.UUIDField(source="unit.uid", read_only=True)
+    serial = serializers.CharField(source="unit.serial", read_only=True)
+    profile = serializers.CharField(source="profile.name", read_only=True)
+    profile_version = serializers.CharField(source="profile.version", read_only=True)
+    required_seconds = serializers.FloatField(source="profile.required_seconds", read_only=True)
+
+    class Meta:
+        model = BurnInRun
+        fields: tuple[str, ...] = (
+            *("uid", "unit", "serial", "profile", "profile_version", "state", "state_since", "waits_for"),
+            *("credited_seconds", "required_seconds", "started_by", "created_at", "soak_started_at"),
+            *("ended_at", "abort_reason", "reasons"),
+        )
+
+
+class BurnInRunDetailSerializer(BurnInRunSerializer):
+    """A burn-in with its trays."""
+
+    attempts = AttemptSerializer(many=True, read_only=True)
+
+    class Meta(BurnInRunSerializer.Meta):
+        fields = (*BurnInRunSerializer.Meta.fields, "attempts")
+
+
+class ActSerializer(serializers.Serializer[Any]):
+    """Who acts, where nobody is signed on at the device."""
+
+    operator = serializers.CharField(required=False, help_text="Badge of who does it, if not signed on.")
+
+
+class StartRunSerializer(ActSerializer):
+    """A rack to burn in; without a version, by the latest released one of the profile."""
+
+    unit = serializers.UUIDField(help_text="uid of the rack.")
+    profile = serializers.CharField(max_length=60)
+    profile_version = serializers.CharField(max_length=20, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Find the profile."""
+        profiles = BurnInProfile.objects.select_related("part").filter(name=attrs["profile"])
+        if "profile_version" in attrs:
+            found = profiles.filter(version=attrs["profile_version"]).first()
+        else:
+            found = profiles.filter(released_at__isnull=False).order_by("-released_at").first()
+        if found is None:
+            raise serializers.ValidationError({"profile": ["There is no such burn-in profile."]})
+        return {**attrs, "profile": found}
+
+
+class PauseRunSerializer(ActSerializer):
+    """Why a run is paused, and whether its stress goes on meanwhile."""
+
+    reason = serializers.CharField(max_length=300)
+    keep_stress = serializers.BooleanField()
+
+
+class AbortRunSerializer(ActSerializer):
+    """Why a run is aborted."""
+
+    reason = serializers.CharField(max_length=300)
+
+
+class ReadingsQuerySerializer(serializers.Serializer[Any]):
+    """Which series of which tray to read, and from when to when."""
+
+    series = serializers.CharField(max_length=120, help_text="Name, or a pattern with * and ?.")
+    slot = serializers.CharField(max_length=40)
+    since = serializers.DateTimeField(required=False)
+    until = serializers.DateTimeField(required=False)
+
+
+class PointSerializer(serializers.Serializer[Any]):
+    """The lowest and highest value from a time on; null where missing."""
+
+    at = serializers.DateTimeField()
+    low = serializers.FloatField(allow_null=True)
+    high = serializers.FloatField(allow_null=True)
+
+
+class SeriesSerializer(serializers.Serializer[Any]):
+    """One series of a tray."""
+
+    name = serializers.CharField()
+    points = PointSerializer(many=True)
+
+
+class ReadingsSerializer(serializers.Serializer[Any]):
+    """The series of a tray, for a chart."""
+
+    slot = serializers.CharField()
+    number = serializers.IntegerField()
+    series = SeriesSerializer(many=True)
+
+
+class SetBmcSerializer(ActSerializer):
+    """Where the BMC of a unit answers, and how to log in."""
+
+    url = serializers.URLField(help_text="http(s)://host[:port]")
+    username = serializers.CharField(max_length=60, allow_blank=True)
+    password = serializers.CharField(max_length=200, allow_blank=True, write_only=True, trim_whitespace=False)
+
+    def validate_url(self, value: str) -> str:
+        """Refuse addresses with credentials in them before anything is kept."""
+        require_bmc_url(value)
+        return value
+
+
+class BmcSerializer(serializers.ModelSerializer[BmcEndpoint]):
+    """Where the BMC of a unit answers; the password never comes back."""
+
+    unit = serializers.UUIDField(source="unit.uid", read_only=True)
+    has_password = serializers.SerializerMethodField()
+
+    class Meta:
+        model = BmcEndpoint
+        fields = ("unit", "url", "username", "has_password")
+
+    def get_has_password(self, endpoint: BmcEndpoint) -> bool:
+        """Return whether a password is stored."""
+        return bool(endpoint.password_encrypted)

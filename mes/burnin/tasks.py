@@ -1,0 +1,32 @@
+"""What Celery runs for burn-in. Every task is safe to run twice, late, or never."""
+
+from celery import shared_task
+
+from mes.burnin import intents, tick
+
+EXPIRES_SECONDS = 10
+MOST_STEPS = 4
+
+
+@shared_task
+def dispatch() -> None:
+    """Send a tick for every run that is due, and a delivery if intents wait; beat calls it every second."""
+    for run_id in tick.due_runs():
+        advance.apply_async(args=(run_id,), expires=EXPIRES_SECONDS)
+    if intents.are_due():
+        deliver.apply_async(expires=EXPIRES_SECONDS)
+
+
+@shared_task
+def advance(run_id: int) -> None:
+    """Bring one run on as far as it is due, and tell the trays at once what that decided."""
+    for _ in range(MOST_STEPS):
+        if not tick.advance_run(run_id):
+            return
+        intents.deliver_due()
+
+
+@shared_task
+def deliver() -> None:
+    """Send the intents that are due to the trays."""
+    intents.deliver_due()
