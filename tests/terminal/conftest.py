@@ -1,0 +1,59 @@
+"""The browser of the terminal's tests."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from tests.conftest import triggers_off
+from tests.terminal.floor import Floor
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    " --disable-component-update --disable-sync"
+)
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """Launch the machine's own Chromium; where it is absent, skip, or fail where CI asks for it."""
+    if not CHROMIUM.exists():
+        refuse = pytest.fail if os.environ.get("CI_REQUIRE_BROWSER") == "1" else pytest.skip
+        refuse(f"{CHROMIUM} is not on this machine")
+    return {**browser_type_launch_args, "executable_path": str(CHROMIUM), "args": ARGUMENTS.split()}
+
+
+@pytest.fixture(scope="session")
+def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]:
+    """Look at the pages at the size they are laid out for."""
+    return {**browser_context_args, "viewport": {"width": 1280, "height": 800}}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def database_beside_the_browser(django_db_setup: None) -> Iterator[None]:
+    """Let the tests use the database although Playwright runs an event loop in their thread.
+
+    Django gives that loop a connection of its own, so what empties the database is patched on its class.
+    """
+    operations: Any = type(connection.ops)
+    flush = operations.execute_sql_flush
+
+    def flush_without_triggers(self: Any, statements: list[str]) -> Any:
+        with triggers_off():
+            return flush(self, statements)
+
+    patch = pytest.MonkeyPatch()
+    patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    patch.setattr(operations, "execute_sql_flush", flush_without_triggers)
+    yield
+    patch.undo()
+
+
+@pytest.fixture
+def floor(db: None) -> Floor:
+    """Return a rack of three trays on order, and a terminal."""
+    return Floor()
