@@ -1,0 +1,490 @@
+"""The traceability report: what it says, how it is made once, and what becomes of it when something fails."""
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+from pytest_django import Settings
+
+from mes.burnin.services import set_bmc
+from mes.ledger.models import Event
+from mes.ledger.services import canonical_json
+from mes.ledger.verification import verify_ledger
+from mes.quality.services import place_hold
+from mes.serials.models import Unit
+from mes.traceability import services, tasks
+from mes.traceability.content import report_content
+from mes.traceability.models import Report
+from mes.traceability.services import ask_report, make_report
+from mes.workorders.services import remove_child
+from tests.builders import TESTER, make_scanner, make_site, make_station, make_unit, supervisor_client
+from tests.traceability.builders import RACK_TEST, Rack, alter_event, at_station, burn_in, put, take
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def reports_dir(settings: Settings, tmp_path: Path) -> Path:
+    settings.REPORTS_DIR = tmp_path
+    return tmp_path
+
+
+@pytest.fixture
+def rack() -> Rack:
+    rack = Rack()
+    rack.build()
+    return rack
+
+
+def content_of(unit: Unit) -> dict[str, Any]:
+    """Return what a report says, as a reader of its JSON sees it."""
+    return dict(json.loads(canonical_json(report_content(unit))))
+
+
+# --- what it says ---
+
+
+def test_every_unit_is_there_with_where_it_is_and_where_it_comes_from(rack: Rack) -> None:
+    units = content_of(rack.unit)["units"]
+    assert (units[0]["path"], units[0]["serial"], len(units)) == ("", rack.unit.serial, 9)
+    gpu = next(unit for unit in units if unit["path"] == "U09/SC0/GPU1")
+    assert (gpu["serial"], gpu["depth"], gpu["installed_by"]) == (rack.gpus[3].serial, 3, "tester")
+    assert (gpu["supplier"], gpu["lot"], gpu["date_code"]) == ("DEMO-A", rack.lot.number, "2642")
+    assert (gpu["country_of_origin"], gpu["place_of_assembly"]) == ("TW", "Demo City")
+    assert [name["kind"] for name in gpu["identifiers"]] == ["mac", "serial"]
+
+
+def test_identification(rack: Rack) -> None:
+    order = rack.unit.order_unit.work_order
+    found = content_of(rack.unit)["identification"]
+    assert (found["serial"], found["order"], found["state"]) == (rack.unit.serial, order.number, "finished")
+    assert found["route"] == {"name": "rack route", "version": "1"}
+    assert found["firmware_baseline"] is None
+
+
+def test_complete_rack(rack: Rack) -> None:
+    verdict = content_of(rack.unit)["verdict"]
+    assert (verdict["outcome"], verdict["open_points"], verdict["reservations"]) == ("complete", [], [])
+    assert verdict["sentence"].startswith(f"{rack.unit.serial} is complete: 9 units, 1 test passed")
+
+
+def test_test_runs_come_with_limits_reasons_and_what_was_said(rack: Rack) -> None:
+    rack.test(0.7)
+    passed, failed = content_of(rack.unit)["tests"]
+    assert (passed["outcome"], passed["station"], passed["person"]) == ("PASS", "ST-TEST-S1", "tester")
+    assert (failed["said"], failed["outcome"]) == ("PASS", "FAIL")
+    assert failed["reasons"] == ["leak is 0.7 mbar; the limit is at most 0.5 mbar."]
+    (leak,) = failed["measurements"]
+    assert (leak["value"], leak["low"], leak["high"], leak["verdict"]) == (0.7, None, 0.5, "FAIL")
+
+
+def test_replacement_supersedes_and_is_told_in_full(rack: Rack) -> None:
+    old, new = rack.trays[1], rack.make_tray([rack.make_gpu(), rack.make_gpu()])
+    by = at_station(make_station())
+    remove_child(unit=rack.unit, slot_name="U09", reason="coolant drips", by=by)
+    rack.unit.refresh_from_db()
+    put(rack.unit, "U09", new)
+    content = content_of(rack.unit)
+    (replaced,) = content["replacements"]
+    assert (replaced["path"], replaced["serial"], replaced["replaced_by"]) == ("U09", old.serial, new.serial)
+    assert (replaced["reason"], replaced["removed_by"]) == ("coolant drips", "tester")
+    assert [run["superseded_at"] is not None for run in content["tests"]] == [True]
+    assert [run["superseded_at"] is not None for run in content["operations"]] == [True, True]
+    assert content["verdict"]["outcome"] == "open"
+    serials = {unit["serial"] for unit in content["units"]}
+    assert new.serial in serials
+    assert old.serial not in serials
+
+
+def test_part_taken_out_and_not_replaced(rack: Rack) -> None:
+    board = rack.trays[0].installations.get().child
+    take(board, "GPU1")
+    content = content_of(rack.unit)
+    assert content["replacements"][0]["replaced_by"] is None
+    assert content["empty_slots"] == ["U08/SC0/GPU1"]
+    assert content["verdict"]["reservations"] == ["1 slot without a recorded unit: U08/SC0/GPU1."]
+
+
+def test_burn_in_in_real_time(rack: Rack) -> None:
+    burn_in(rack)
+    content = content_of(rack.unit)
+    (run,) = content["burn_in"]
+    assert (run["credited_hours"], run["required_hours"], run["state"]) == (24, 24, "passed")
+    assert run["time"] == "Soak time is real time: every hour credited lasted an hour."
+    assert run["attempts"][0]["credited_hours"] == 23.999  # never rounded up to what is required
+    assert run["attempts"][1]["gaps"][0]["reason"] == "BMC restarted"
+    assert content["verdict"]["outcome"] == "complete"
+
+
+def test_accelerated_burn_in_is_said_in_words(rack: Rack) -> None:
+    burn_in(rack, time_scale=7200)
+    content = content_of(rack.unit)
+    assert content["burn_in"][0]["time"].startswith("TIME WAS ACCELERATED 7,200 times: every hour")
+    assert content["verdict"]["outcome"] == "complete_with_reservations"
+    assert "no evidence of endurance" in content["verdict"]["reservations"][0]
+    assert "not real time" in content["verdict"]["sentence"]
+
+
+def leave_held(rack: Rack) -> None:
+    place_hold(unit=rack.gpus[0], reason="recalled", by=TESTER)
+
+
+def leave_failed(rack: Rack) -> None:
+    rack.test(0.7)
+
+
+def leave_burning(rack: Rack) -> None:
+    burn_in(rack, state="soaking")
+
+
+def leave_unfinished(rack: Rack) -> None:
+    remove_child(unit=rack.unit, slot_name="U09", reason="x", by=at_station(make_station()))
+
+
+@pytest.mark.parametrize(
+    ("leave", "point"),
+    [
+        (leave_held, "{gpu} in U08/SC0/GPU0 is on hold: recalled"),
+        (leave_failed, f"The last result of {RACK_TEST} on {{rack}} is FAIL."),
+        (leave_burning, "The last burn-in of {rack} is soaking."),
+        (leave_unfinished, "{rack} is in work; open: 10 Step 10, 20 Step 20."),
+    ],
+)
+def test_open_point(rack: Rack, leave: Callable[[Rack], None], point: str) -> None:
+    leave(rack)
+    verdict = content_of(rack.unit)["verdict"]
+    assert verdict["open_points"] == [point.format(gpu=rack.gpus[0].serial, rack=rack.unit.serial)]
+    assert verdict["sentence"] == f"{rack.unit.serial} has 1 open point and is not complete."
+
+
+def test_histories_end_where_the_rows_end(rack: Rack) -> None:
+    ledger = content_of(rack.unit)["ledger"]
+    heads = {row["stream"]: (row["events"], row["head"]) for row in ledger["histories"]}
+    for unit in (rack.unit, *rack.trays, *rack.gpus):
+        unit.refresh_from_db()
+        assert heads[unit.stream] == (unit.version, unit.head)
+    assert rack.lot.stream in heads
+    assert rack.unit.order_unit.work_order.stream in heads
+    assert ledger["intact"]
+    assert ledger["events"] == sum(row["events"] for row in ledger["histories"])
+
+
+def test_altered_event_is_the_first_thing_the_report_says(rack: Rack) -> None:
+    alter_event(rack.gpus[2])
+    content = content_of(rack.unit)
+    assert not content["ledger"]["intact"]
+    assert content["verdict"]["outcome"] == "not_intact"
+    assert "NOT intact" in content["verdict"]["sentence"]
+    assert content["verdict"]["open_points"][0].startswith(f"The history of {rack.gpus[2].serial} is not")
+
+
+def test_history_that_was_cut_off_is_noticed(rack: Rack) -> None:
+    gpu = rack.gpus[0]
+    Unit.objects.filter(pk=gpu.pk).update(version=1, head=Event.objects.get(stream=gpu.stream, seq=1).digest)
+    assert content_of(rack.unit)["verdict"]["outcome"] == "not_intact"
+
+
+def test_no_secret_is_in_it(rack: Rack) -> None:
+    set_bmc(unit=rack.trays[0], url="http://127.0.0.1:9", username="bmcroot", password="Hidden-1", by=TESTER)
+    rack.test(0.1, command_line="tester --password Hidden-2")
+    text = canonical_json(report_content(rack.unit))
+    assert not re.search("Hidden|bmcroot|password", text)
+
+
+def test_content_takes_as_many_queries_for_30_gpus_as_for_3() -> None:
+    counts = []
+    for gpus in (3, 30):
+        rack = Rack(gpus)
+        rack.build()
+        burn_in(rack)
+        with CaptureQueriesContext(connection) as queries:
+            report_content(rack.unit)
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
+    assert counts[0] <= 25
+
+
+# --- asking for it ---
+
+
+def test_asked_for_over_the_api(rack: Rack) -> None:
+    scanner = make_scanner()
+    answer = scanner.post("reports/", {"unit": str(rack.unit.uid)})
+    body = answer.json()
+    assert (answer.status_code, body["state"], body["pdf"], body["json"]) == (202, "asked", None, None)
+    assert answer["Location"] == body["url"] == f"/api/v1/reports/{body['uid']}/"
+    assert scanner.client.get(body["url"]).json() == body
+    assert Event.objects.get(kind="report.asked").payload == {"report": body["uid"]}
+
+
+def test_repeated_request_asks_once(rack: Rack) -> None:
+    scanner = make_scanner()
+    first, again = (scanner.post("reports/", {"unit": str(rack.unit.uid)}, key="same") for _ in range(2))
+    assert (again.status_code, again["Location"], again.json()) == (202, first["Location"], first.json())
+    assert Report.objects.count() == 1
+
+
+@pytest.mark.parametrize("kind", ["pdf", "json"])
+def test_file_is_not_found_until_it_is_made(rack: Rack, kind: str) -> None:
+    report = ask_report(unit=rack.unit, by=TESTER)
+    answer = supervisor_client().get(f"/api/v1/reports/{report.uid}/{kind}/", HTTP_ACCEPT="application/pdf")
+    assert (answer.status_code, answer["Content-Type"]) == (404, "application/problem+json")
+    assert answer.json()["code"] == "report_not_ready"
+
+
+@pytest.mark.parametrize("path", ["", "pdf/", "json/"])
+def test_report_of_another_site_is_not_found(rack: Rack, path: str) -> None:
+    report = ask_report(unit=rack.unit, by=TESTER)
+    make_report(report.pk)
+    stranger = make_scanner(make_station(site=make_site("S2")))
+    assert stranger.get(f"reports/{report.uid}/{path}").status_code == 404
+    assert stranger.post("reports/", {"unit": str(rack.unit.uid)}).status_code == 404
+
+
+@pytest.mark.django_db(transaction=True)
+def test_worker_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def deliver(args: tuple[int], **options: Any) -> None:
+        tasks.make_report(*args)
+
+    monkeypatch.setattr(tasks.make_report, "apply_async", deliver)
+    scanner, unit = make_scanner(), Rack().unit
+    url = scanner.post("reports/", {"unit": str(unit.uid)}).json()["url"]
+    assert scanner.client.get(url).json()["state"] == "ready"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_lost_message_loses_no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broker_down(*args: Any, **options: Any) -> None:
+        raise OperationalError("no broker")
+
+    monkeypatch.setattr(tasks.make_report, "apply_async", broker_down)
+    scanner, unit = make_scanner(), Rack().unit
+    answer = scanner.post("reports/", {"unit": str(unit.uid)})
+    assert answer.status_code == 202
+    tasks.make_reports()
+    assert scanner.client.get(answer.json()["url"]).json()["state"] == "ready"
+
+
+# --- its files ---
+
+
+def test_json_file_is_the_content_and_its_digest_is_on_record(rack: Rack) -> None:
+    report = ask_report(unit=rack.unit, by=TESTER)
+    assert make_report(report.pk)
+    client = supervisor_client()
+    body = client.get(f"/api/v1/reports/{report.uid}/").json()
+    answer = client.get(body["json"])
+    data = b"".join(answer.streaming_content)
+    assert (answer.status_code, answer["Content-Type"]) == (200, "application/json")
+    assert data.decode() == canonical_json(json.loads(data))
+    assert json.loads(data)["identification"]["serial"] == rack.unit.serial
+    assert hashlib.sha256(data).hexdigest() == body["json_sha256"]
+    made = Event.objects.get(kind="report.made").payload
+    assert made == {
+        "report": body["uid"],
+        "json_sha256": body["json_sha256"],
+        "pdf_sha256": body["pdf_sha256"],
+    }
+    assert verify_ledger().intact
+
+
+def pdf_text(client: Any, report: Report, tmp_path: Path) -> str:
+    """Fetch the PDF and return its text, a form feed after each page."""
+    if shutil.which("pdftotext") is None:
+        pytest.skip("pdftotext (poppler-utils) is not on this machine")
+    answer = client.get(f"/api/v1/reports/{report.uid}/pdf/")
+    (tmp_path / "got.pdf").write_bytes(b"".join(answer.streaming_content))
+    command = ["pdftotext", "-layout", str(tmp_path / "got.pdf"), "-"]
+    return subprocess.run(command, capture_output=True, check=True).stdout.decode()
+
+
+def test_pdf_shows_every_unit_test_and_digest(rack: Rack, tmp_path: Path) -> None:
+    burn_in(rack, time_scale=7200)
+    report = ask_report(unit=rack.unit, by=TESTER)
+    make_report(report.pk)
+    text = pdf_text(supervisor_client(), report, tmp_path)
+    report.refresh_from_db()
+    pages = text.count("\f")
+    assert pages >= 2
+    assert f"Page {pages} of {pages}" in text
+    assert text.count(f"Data SHA-256 {report.json_sha256[:16]}") == pages
+    content = json.loads((tmp_path / report.json_file).read_bytes())
+    for unit in content["units"]:
+        assert unit["serial"] in text
+    for history in content["ledger"]["histories"]:
+        assert history["head"] in text
+    assert RACK_TEST in text
+    assert "COMPLETE, WITH RESERVATIONS" in text
+    assert "TIME WAS ACCELERATED 7,200 times" in text
+
+
+def test_pdf_is_an_archive_pdf_with_its_fonts_in_it(rack: Rack, tmp_path: Path) -> None:
+    report = ask_report(unit=rack.unit, by=TESTER)
+    make_report(report.pk)
+    report.refresh_from_db()
+    data = (tmp_path / report.pdf_file).read_bytes()
+    assert data.startswith(b"%PDF-1.7")
+    assert hashlib.sha256(data).hexdigest() == report.pdf_sha256
+    assert b"<pdfaid:part>2</pdfaid:part><pdfaid:conformance>B</pdfaid:conformance>" in data
+
+
+def test_what_is_recorded_is_shown_and_never_taken_for_markup(tmp_path: Path) -> None:
+    rack = Rack()
+    reason = '#panic("x") *bold* $x^2$ \\u{41} <l> "q" 中文 \u202edesrever\x07'
+    place_hold(unit=rack.unit, reason=reason, by=TESTER)
+    report = ask_report(unit=rack.unit, by=TESTER)
+    assert make_report(report.pk)
+    words = " ".join(pdf_text(supervisor_client(), report, tmp_path).split())
+    assert '#panic("x") *bold* $x^2$ \\u{41} <l> "q" [U+4E2D][U+6587] [U+202E]desrever[U+0007]' in words
+
+
+def test_unit_with_nothing_in_it_has_a_report(rack: Rack, tmp_path: Path) -> None:
+    unit = make_unit(rack.gpu)
+    report = ask_report(unit=unit, by=TESTER)
+    assert make_report(report.pk)
+    assert "Nothing is installed in this unit." in pdf_text(supervisor_client(), report, tmp_path)
+
+
+def test_lost_file_is_said_to_be_lost(rack: Rack, tmp_path: Path) -> None:
+    report = ask_report(unit=rack.unit, by=TESTER)
+    make_report(report.pk)
+    report.refresh_from_db()
+    (tmp_path / report.pdf_file).unlink()
+    answer = supervisor_client().get(f"/api/v1/reports/{report.uid}/pdf/")
+    assert (answer.status_code, answer.json()["code"]) == (410, "report_file_missing")
+
+
+# --- made once, whatever happens ---
+
+
+def fail(*args: Any, **options: Any) -> bytes:
+    raise RuntimeError("no room on the disk")
+
+
+def test_made_once(rack: Rack) -> None:
+    report = ask_report(unit=rack.unit, by=TESTER)
+    assert [make_report(report.pk), make_report(report.pk), services.make_due_reports()] == [True, False, 0]
+    assert Event.objects.filter(kind="report.made").count() == 1
+
+
+def test_failure_is_recorded_and_tried_again(
+    rack: Rack, reports_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = ask_report(unit=rack.unit, by=TESTER)
+    with monkeypatch.context() as patch:
+        patch.setattr(services, "render_pdf", fail)
+        tasks.make_report(report.pk)
+    report.refresh_from_db()
+    assert (report.state, report.error) == ("asked", "RuntimeError: no room on the disk")
+    tasks.make_reports()
+    report.refresh_from_db()
+    assert (report.state, report.error, report.tries) == ("ready", "", 2)
+    assert len(list(reports_dir.iterdir())) == 2
+
+
+def test_given_up_after_three_tries(rack: Rack, reports_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "render_pdf", fail)
+    report = ask_report(unit=rack.unit, by=TESTER)
+    for _ in range(5):
+        tasks.make_reports()
+    answer = supervisor_client().get(f"/api/v1/reports/{report.uid}/").json()
+    assert (answer["state"], answer["error"]) == ("failed", "RuntimeError: no room on the disk")
+    assert Report.objects.get().tries == 3
+    assert list(reports_dir.iterdir()) == []
+
+
+def test_worker_that_died_loses_no_report(rack: Rack) -> None:
+    report = ask_report(unit=rack.unit, by=TESTER)
+    long_ago = timezone.now() - timedelta(hours=1)
+    Report.objects.update(state="making", tries=1, claimed_at=timezone.now())
+    tasks.make_reports()
+    assert Report.objects.get().state == "making"  # somebody is at it
+    Report.objects.update(claimed_at=long_ago)
+    tasks.make_reports()
+    report.refresh_from_db()
+    assert (report.state, report.tries) == ("ready", 2)
+
+
+def test_report_that_workers_die_of_is_given_up(rack: Rack) -> None:
+    ask_report(unit=rack.unit, by=TESTER)
+    Report.objects.update(state="making", tries=3, claimed_at=timezone.now() - timedelta(hours=1))
+    tasks.make_reports()
+    report = Report.objects.get()
+    assert (report.state, report.error) == ("failed", "The worker ended while it made the report.")
+
+
+def test_late_worker_leaves_no_trace(rack: Rack, reports_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = ask_report(unit=rack.unit, by=TESTER)
+    render = services.render_pdf
+
+    def overtaken(text: bytes, *, digest: str) -> bytes:
+        monkeypatch.setattr(services, "render_pdf", render)
+        Report.objects.update(claimed_at=timezone.now() - timedelta(hours=1))
+        assert make_report(report.pk)
+        return render(text, digest=digest)
+
+    monkeypatch.setattr(services, "render_pdf", overtaken)
+    assert not make_report(report.pk)
+    report.refresh_from_db()
+    assert {path.name for path in reports_dir.iterdir()} == {report.json_file, report.pdf_file}
+    assert report.pdf_file == f"{report.uid}-2.pdf"
+    assert Event.objects.filter(kind="report.made").count() == 1
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite lets one transaction write at a time")
+def test_two_workers_at_once_make_it_once() -> None:
+    report = ask_report(unit=Rack().unit, by=TESTER)
+    made: list[bool] = []
+    barrier = threading.Barrier(2)
+
+    def work() -> None:
+        barrier.wait()
+        made.append(make_report(report.pk))
+        connections.close_all()
+
+    workers = [threading.Thread(target=work) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert sorted(made) == [False, True]
+    assert Event.objects.filter(kind="report.made").count() == 1
+    assert verify_ledger().intact
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite reads and writes in turn here")
+def test_work_that_goes_on_meanwhile_is_no_fault() -> None:
+    """Every event falls either before the report's one moment or after it, for rows and histories alike."""
+    rack, stop = Rack(), threading.Event()
+    rack.build()
+
+    def go_on() -> None:
+        while not stop.is_set():
+            place_hold(unit=rack.gpus[0], reason="again", by=TESTER)
+        connections.close_all()
+
+    worker = threading.Thread(target=go_on)
+    worker.start()
+    try:
+        contents = [report_content(rack.unit) for _ in range(15)]
+    finally:
+        stop.set()
+        worker.join()
+    assert len({content["ledger"]["events"] for content in contents}) > 1
+    assert all(content["ledger"]["intact"] for content in contents)
