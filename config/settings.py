@@ -296,6 +296,7 @@ UNFOLD = {
                     listed("Test runs", "testing.testrun", "science"),
                     listed("Operation runs", "workorders.operationrun", "task_alt"),
                     listed("Installations", "racks.installation", "device_hub"),
+                    listed("Reports", "traceability.report", "description"),
                     listed("Lots", "serials.lot", "package_2"),
                     listed("Waiting effects", "ledger.outboxmessage", "outbox"),
                     listed("Stored answers", "ledger.idempotencykey", "key"),

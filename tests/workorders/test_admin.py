@@ -19,7 +19,6 @@ from tests.builders import (
 from tests.test_admin_pages import staff_client, superuser_client
 
 ADD = reverse("admin:workorders_workorder_add")
-INLINE = {"order_units-TOTAL_FORMS": 0, "order_units-INITIAL_FORMS": 0}
 
 
 def page_of(order: WorkOrder, page: str = "change") -> str:
@@ -28,7 +27,7 @@ def page_of(order: WorkOrder, page: str = "change") -> str:
 
 def form_of(revision: PartRevision, route: Route, **more: Any) -> dict[str, Any]:
     given = {"number": "WO-A", "site": make_site().pk, "part_revision": revision.pk, "route": route.pk}
-    return {**INLINE, **given, "quantity": 2, **more}
+    return {**given, "quantity": 2, **more}
 
 
 def draft_of(revision: PartRevision, route: Route) -> WorkOrder:

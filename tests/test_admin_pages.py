@@ -1,0 +1,201 @@
+"""Every page of the admin opens; facts have no form fields; lists cost the same however long they are."""
+
+from collections.abc import Callable
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth.models import Group, Permission
+from django.db import connection
+from django.db.models import Model
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from mes.ledger.models import IdempotencyKey, OutboxMessage
+from mes.products.models import FirmwareBaseline, FirmwareVersion
+from mes.quality.services import place_hold
+from mes.racks.services import install_unit
+from mes.serials.models import Supplier
+from mes.serials.services import receive_lot
+from mes.testing.models import Diagnosis
+from mes.testing.services import Result, measure
+from mes.workorders.services import report_test, start_operation
+from tests.builders import (
+    TESTER,
+    make_assembly,
+    make_part,
+    make_person,
+    make_route,
+    make_scanner,
+    make_site,
+    make_station,
+    make_unit,
+    ordered_unit,
+)
+
+FACTS = (
+    *("ledger.event", "ledger.outboxmessage", "ledger.idempotencykey", "stations.device"),
+    *("serials.unit", "serials.lot", "racks.installation", "testing.testrun"),
+    *("quality.hold", "workorders.workorder", "workorders.operationrun"),
+)
+OWN_APPS = {
+    *("ledger", "people", "stations", "products", "serials"),
+    *("racks", "testing", "quality", "workorders"),
+}
+registered = pytest.mark.parametrize(
+    "model", [pytest.param(model, id=model._meta.label_lower) for model in admin.site._registry]
+)
+
+
+def superuser_client() -> Client:
+    """Return the browser of a person who may do everything."""
+    client = Client()
+    client.force_login(make_person(is_staff=True, is_superuser=True))
+    return client
+
+
+def staff_client(*codenames: str) -> Client:
+    """Return the browser of a person who may do what the permissions named allow."""
+    person = make_person(is_staff=True)
+    person.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+def url_of(model: type[Model], page: str, *args: Any) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+
+
+@pytest.fixture
+def factory(db: None) -> None:
+    """Make at least one row of everything the admin lists."""
+    gpu = make_part("gpu", level=2)
+    supplier = Supplier.objects.create(code="DEMO", name="Demo supplier")
+    lot = receive_lot(site=make_site(), part=gpu.part, supplier=supplier, number="L1", by=TESTER)
+    tray = make_assembly("tray", level=10, takes={"G1": gpu})
+    limits = ({"measurement": "temp", "unit": "Cel", "high": 80},)
+    route = make_route(tray, tests={20: "func"}, limits=limits, repeats={"place": [20]})
+    baseline = FirmwareBaseline.objects.create(name="2026.1")
+    FirmwareVersion.objects.create(baseline=baseline, unit_kind="tray", component="BMC", version="1.2")
+    rack_unit = ordered_unit(tray, route)
+    station = make_station("BUILD")
+    start_operation(unit=rack_unit, sequence=10, station=station, by=TESTER)
+    child = make_unit(gpu, lot=lot)
+    install_unit(parent=rack_unit, slot=tray.slots.get(), child=child, by=TESTER)
+    result = Result("func", "PASS", measurements=[measure("temp", 50, unit="Cel")])
+    result.diagnoses = [Diagnosis(verdict="gpu-ok", type="PASS", component="GPU")]
+    report_test(unit=rack_unit, result=result, by=TESTER)
+    place_hold(unit=child, reason="scratched", by=TESTER)
+    make_scanner(station)
+    Group.objects.create(name="Supervisors")
+    OutboxMessage.objects.create(key="k1", topic="demo", payload={"a": 1})
+    IdempotencyKey.objects.create(scope="device:1", key="k", fingerprint="f", status=200, body='{"a": 1}')
+
+
+@registered
+def test_list_opens(factory: None, model: type[Model]) -> None:
+    response = superuser_client().get(url_of(model, "changelist"))
+    assert response.status_code == 200
+    found = superuser_client().get(url_of(model, "changelist"), {"q": "nothing like this"})
+    assert found.status_code == 200
+
+
+@registered
+def test_add_page_opens_or_is_forbidden(factory: None, model: type[Model]) -> None:
+    client = superuser_client()
+    request = client.get(url_of(model, "changelist")).wsgi_request
+    may_add = admin.site.get_model_admin(model).has_add_permission(request)
+    assert client.get(url_of(model, "add")).status_code == (200 if may_add else 403)
+
+
+@registered
+def test_change_page_opens(factory: None, model: type[Model]) -> None:
+    row = model._default_manager.first()
+    if row is None:
+        assert model._meta.app_label not in OWN_APPS, "the factory of this test has none"
+        pytest.skip("no row of another app's model")
+    response = superuser_client().get(url_of(model, "change", row.pk))
+    assert response.status_code == 200
+    assert superuser_client().get(url_of(model, "history", row.pk)).status_code == 200
+
+
+class FieldsTyped(HTMLParser):
+    """Collects the fields of a page's own form that a person could type into."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self.form, self.inside, self.names = form, False, list[str]()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "form":
+            self.inside = given.get("id") == self.form
+        if self.inside and tag in {"input", "select", "textarea"} and given.get("type") != "hidden":
+            self.names.append(str(given.get("name")))
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = self.inside and tag != "form"
+
+
+@pytest.mark.parametrize("label", FACTS)
+def test_facts_have_no_fields_to_change(factory: None, label: str) -> None:
+    model = apps.get_model(label)
+    client, url = superuser_client(), url_of(model, "change", model._default_manager.first().pk)
+    page = client.get(url).content.decode()
+    fields = FieldsTyped(f"{model._meta.model_name}_form")
+    fields.feed(page)
+    assert f'id="{fields.form}"' in page
+    assert fields.names == []
+    assert client.post(url, {}).status_code == 403
+    delete = url_of(model, "delete", model._default_manager.first().pk)
+    assert client.post(delete, {"post": "yes"}).status_code == 403
+
+
+def look_at(client: Client, url: str) -> tuple[int, int]:
+    """Return how many rows a list shows and how many queries that took."""
+    with CaptureQueriesContext(connection) as queries:
+        response = client.get(url)
+    return len(response.context["cl"].result_list), len(queries)
+
+
+def add_units(count: int) -> None:
+    part = make_part()
+    for _ in range(count):
+        make_unit(part)
+
+
+def add_orders(count: int) -> None:
+    for _ in range(count):
+        assembly = make_assembly("tray", level=10, takes={"G1": make_part()})
+        ordered_unit(assembly, make_route(assembly))
+
+
+@pytest.mark.parametrize(
+    ("label", "add"),
+    [("serials.unit", add_units), ("ledger.event", add_units), ("workorders.workorder", add_orders)],
+)
+def test_a_longer_list_costs_no_more_queries(db: None, label: str, add: Callable[[int], None]) -> None:
+    client, url = superuser_client(), url_of(apps.get_model(label), "changelist")
+    add(3)
+    few, queries = look_at(client, url)
+    add(27)
+    many, queries_of_many = look_at(client, url)
+    assert many >= few + 27
+    assert queries_of_many == queries
+
+
+def test_the_sidebar_leads_only_where_one_may_look(db: None) -> None:
+    units = reverse("admin:serials_unit_changelist")
+    assert units not in staff_client("view_hold").get("/admin/").content.decode()
+    assert units in staff_client("view_unit").get("/admin/").content.decode()
+
+
+def test_nothing_is_loaded_from_elsewhere(factory: None) -> None:
+    page = superuser_client().get(reverse("admin:serials_unit_changelist")).content.decode()
+    loaded = [word for word in page.replace(">", " ").split() if word.startswith(('src="', 'href="'))]
+    assert loaded
+    assert [word for word in loaded if "//" in word] == []
