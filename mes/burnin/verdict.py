@@ -8,6 +8,7 @@ from mes.burnin.judging import Worst, bounds, find_worst
 from mes.burnin.models import BurnInAttempt, BurnInRun, Gap, SeriesLimit
 from mes.ledger.services import SYSTEM, advance, record
 from mes.products.models import Gate, Operation
+from mes.racks.services import configuration_digest
 from mes.testing.models import Measurement, TestRun
 from mes.testing.services import Result, record_test_run
 from mes.workorders.models import WorkOrder
@@ -48,6 +49,7 @@ def record_verdict(
             measurements=measure_attempts(attempts, limits, required=run.profile.required_hours),
             details=_details(run, attempts),
         ),
+        configuration=configuration_digest(run.unit),
         by=SYSTEM,
         operation=_operation(run),
     )

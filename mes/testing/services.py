@@ -11,7 +11,6 @@ from django.utils import timezone
 
 from mes.ledger.services import Actor, advance, record
 from mes.products.models import Limit, Operation
-from mes.racks.services import configuration_digest
 from mes.serials.models import Unit
 from mes.serials.services import lock_units
 from mes.testing.models import Diagnosis, Measurement, TestRun
@@ -41,11 +40,13 @@ class Result:
 
 
 @transaction.atomic
-def record_test_run(*, unit: Unit, result: Result, by: Actor, operation: Operation | None = None) -> TestRun:
+def record_test_run(
+    *, unit: Unit, result: Result, configuration: str, by: Actor, operation: Operation | None = None
+) -> TestRun:
     """Keep a result with the unit's history, judged by the limits that ``operation`` sets for its procedure.
 
     A measurement outside its limits, or one the limits ask for that is missing or not a number, makes a PASS
-    a FAIL; the reasons say which.
+    a FAIL; the reasons say which. ``configuration`` is the digest of what was installed when it was tested.
     """
     unit = lock_units(unit.pk)[unit.pk]
     if operation is not None:
@@ -67,7 +68,7 @@ def record_test_run(*, unit: Unit, result: Result, by: Actor, operation: Operati
         station=by.station,
         device=by.device,
         person=by.person,
-        configuration=configuration_digest(unit),
+        configuration=configuration,
         details=storable(result.details),
     )
     for position, measurement in enumerate(result.measurements):

@@ -10,7 +10,7 @@ from mes.errors import RuleViolation
 from mes.ledger.services import Actor, advance, locked, record
 from mes.products.models import FirmwareBaseline, Operation, PartRevision, RetestRule, Route, Slot
 from mes.racks.models import Installation
-from mes.racks.services import empty_places, find_slot, place_unit, remove_unit
+from mes.racks.services import configuration_digest, empty_places, find_slot, place_unit, remove_unit
 from mes.serials.models import Unit
 from mes.serials.services import create_units, lock_units, next_serials
 from mes.stations.models import Site, Station
@@ -230,7 +230,14 @@ def _supersede(position: Position, operations: list[Operation], *, because: str,
 @transaction.atomic
 def report_test(*, unit: Unit, result: Result, by: Actor) -> TestRun:
     """Keep a test result, judged by the limits of the operation of its route that asks for it."""
-    return record_test_run(unit=unit, result=result, by=by, operation=_asking_for(result.procedure, unit))
+    unit = lock_units(unit.pk)[unit.pk]
+    return record_test_run(
+        unit=unit,
+        result=result,
+        configuration=configuration_digest(unit),
+        by=by,
+        operation=_asking_for(result.procedure, unit),
+    )
 
 
 def _asking_for(procedure: str, unit: Unit) -> Operation | None:

@@ -52,6 +52,12 @@ class Terminal:
             with self.page.expect_response(SCANS):
                 self.keys.scan(code)
 
+    def send(self, code: str) -> None:
+        """Type a code into its field and send it."""
+        self.page.get_by_label("Type a code").fill(code)
+        with self.page.expect_response(SCANS):
+            self.page.get_by_role("button", name="Send").click()
+
     @property
     def sent(self) -> list[str]:
         """Return the codes sent so far, in order."""
@@ -142,6 +148,16 @@ def test_scan_without_an_end_is_not_lost_to_the_next_one(terminal: Terminal) -> 
     terminal.keys.scan(terminal.floor.unit.serial, end="")
     expect(terminal.page.locator("h1")).to_contain_text("Scan slot U08")
     assert terminal.sent == [terminal.floor.badge, terminal.floor.unit.serial]
+
+
+def test_enter_that_comes_late_still_belongs_to_its_scan(terminal: Terminal) -> None:
+    terminal.scan(terminal.floor.badge)
+    terminal.page.get_by_role("button", name="Sign off").focus()
+    serial = terminal.floor.unit.serial
+    with terminal.page.expect_response(SCANS):
+        terminal.keys.scan(serial, late={len(serial): 0.4})
+    expect(terminal.page.locator("h1")).to_contain_text("Scan slot U08")
+    assert terminal.sent == [terminal.floor.badge, serial]
 
 
 def test_blanks_and_enter_of_a_scan_press_no_focused_button(terminal: Terminal) -> None:
@@ -273,7 +289,8 @@ def test_page_says_that_it_is_offline(terminal: Terminal) -> None:
 def test_work_done_elsewhere_shows_by_itself(page: Page, live_server: Any, floor: Floor) -> None:
     page.clock.install()
     terminal = Terminal(page, live_server.url, floor).pair()
-    terminal.scan(floor.badge, floor.unit.serial)
+    terminal.send(floor.badge)
+    terminal.send(floor.unit.serial)
     expect(page.locator("h1")).to_contain_text("Scan slot U08")
     slot = floor.rack.slots.get(name="U08")
     install_unit(parent=Unit.objects.get(pk=floor.unit.pk), slot=slot, child=floor.trays(1)[0], by=TESTER)
@@ -311,11 +328,9 @@ def test_outcomes_are_told_apart_by_ear(page: Page, live_server: Any, floor: Flo
 
 def test_buttons_and_typed_codes_do_what_scans_do(terminal: Terminal) -> None:
     page, floor = terminal.page, terminal.floor
-    page.get_by_label("Type a code").fill(floor.badge)
-    page.get_by_role("button", name="Send").click()
+    terminal.send(floor.badge)
     expect(page.get_by_role("button", name="Leave unit")).to_be_disabled()
-    page.get_by_label("Type a code").fill(floor.unit.serial)
-    page.get_by_role("button", name="Send").click()
+    terminal.send(floor.unit.serial)
     page.get_by_role("button", name="Step done").click()
     expect(band(terminal)).to_contain_text("10 Step 10 leaves 4 slots empty: U08, U09, U10, BUSBAR.")
     page.get_by_role("button", name="Leave unit").click()

@@ -7,6 +7,8 @@ const BREAK_MS = 250;
 // A scan without an end is whole when no key came for this long. It is far above BREAK_MS, because keys with
 // the right times may still be on their way to the page.
 const SILENCE_MS = 1000;
+// For so long after a scan an Enter or Tab still belongs to it: one that came late, or the second of CR LF.
+const AFTER_MS = 500;
 const FEWEST_GAPS = 2;
 // GS, RS and EOT as keyboard wedges type them, with Ctrl held.
 const CONTROLS = new Map([["]", "\x1d"], ["^", "\x1e"], ["d", "\x04"], ["D", "\x04"]]);
@@ -35,8 +37,8 @@ export class ScanBus {
     if (this.#times.length && event.timeStamp - this.#times.at(-1) >= BREAK_MS) this.#flush();
     if (ENDS.has(event.key) && !event.repeat) return this.#end(event);
     const character = event.repeat || event.isComposing ? null : characterOf(event);
-    if (character === null) return this.#forget();
-    this.#take(character, event);
+    if (character !== null) return this.#take(character, event);
+    if (this.#flush()) event.preventDefault();
   }
 
   #take(character, event) {
@@ -50,26 +52,23 @@ export class ScanBus {
   }
 
   #end(event) {
-    if (!this.#times.length) {
-      // The second end of a scan that ends with two, such as CR LF.
-      if (event.timeStamp - this.#endedAt < BREAK_MS) event.preventDefault();
-      return;
-    }
-    this.#times.push(event.timeStamp);
-    if (this.#isFast()) {
-      event.preventDefault();
-      event.stopPropagation();
-      this.#endedAt = event.timeStamp;
-    }
-    this.#flush();
+    if (this.#times.length) this.#times.push(event.timeStamp);
+    if (!this.#flush() && event.timeStamp - this.#endedAt >= AFTER_MS) return;
+    event.preventDefault();
+    event.stopPropagation();
   }
 
+  // Returns whether the keys so far were a scan, and hands it on.
   #flush() {
     const text = this.#text;
     const scanned = this.#isFast();
-    if (scanned) this.#field?.restore();
+    if (scanned) {
+      this.#field?.restore();
+      this.#endedAt = this.#times.at(-1);
+    }
     this.#forget();
     if (scanned) this.#onScan(text);
+    return scanned;
   }
 
   #isFast(fewestGaps = FEWEST_GAPS) {
