@@ -153,11 +153,11 @@ class Scanner:
     """A hand scanner on the floor: a device with a token that calls the API as any scanner would."""
 
     def __init__(self, station: Station, kind: Device.Kind = Device.Kind.SCANNER) -> None:
-        self.device, token = enroll_device(
+        self.device, self.token = enroll_device(
             name=f"{kind}-{next(numbers)}", kind=kind, station=station, by=TESTER
         )
         self.client = APIClient()
-        self.client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+        self.client.credentials(HTTP_AUTHORIZATION=f"Bearer {self.token}")
 
     def post(self, path: str, body: Any = None, *, key: str = "") -> Any:
         headers = {"Idempotency-Key": key or f"key-{next(numbers)}"}

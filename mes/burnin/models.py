@@ -57,7 +57,7 @@ class BurnInProfile(Released):
 
 
 class SeriesLimit(models.Model):
-    """What the series of a group must keep to: at most ``violations`` of the last ``window`` samples outside."""
+    """What the series of a group must keep to: fewer than ``violations`` of the last ``window`` outside."""
 
     class Action(models.TextChoices):
         FAIL_TRAY = "fail_tray"

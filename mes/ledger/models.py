@@ -18,6 +18,16 @@ class Stream(models.Model):
     class Meta:
         abstract = True
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save as usual, but never write version and head back from memory: only an event moves them."""
+        if not self._state.adding and kwargs.get("update_fields") is None:
+            kept = {"version", "head"}
+            fields = self._meta.concrete_fields
+            kwargs["update_fields"] = [
+                field.name for field in fields if not field.primary_key and field.name not in kept
+            ]
+        super().save(*args, **kwargs)
+
     @property
     def stream(self) -> str:
         """Return the name under which this row's events are chained."""

@@ -151,6 +151,10 @@ def require_usable(unit: Unit) -> None:
             next_step="Put it on the hold shelf and call a supervisor.",
             unit=str(unit.uid),
         )
+    _require_here(unit)
+
+
+def _require_here(unit: Unit) -> None:
     if unit.state in {Unit.State.SCRAPPED, Unit.State.SHIPPED}:
         raise RuleViolation(
             f"unit_{unit.state}",
@@ -163,8 +167,9 @@ def require_usable(unit: Unit) -> None:
 
 @transaction.atomic
 def scrap_unit(*, unit: Unit, reason: str, by: Actor) -> Unit:
-    """Take a unit out of use for good. Refuses with ``unit_in_use`` while it is installed or holds others."""
+    """Take a unit out of use for good. Refuses with ``unit_in_use``, ``unit_scrapped``, ``unit_shipped``."""
     unit = lock_units(unit.pk)[unit.pk]
+    _require_here(unit)
     if unit.live_children or unit.placements.filter(removed_at__isnull=True).exists():
         raise RuleViolation(
             "unit_in_use",

@@ -10,7 +10,6 @@ from mes.ledger.services import Actor, advance, locked, record
 from mes.people.models import User
 from mes.stations.models import Device, Site, Station, hash_secret
 
-
 SESSION_KEY = "terminal_device"  # names the paired terminal in a browser's session
 
 
@@ -34,6 +33,7 @@ def enroll_device(
 def renew_token(*, device: Device, by: Actor) -> str:
     """Replace the device's token; the old one stops working at once. The new one is shown only now."""
     device = locked(device)
+    _require_not_revoked(device)
     token = device.new_token()
     record(
         advance(device, "device.token_renewed", by=by, prefix=device.prefix, secret_hash=device.secret_hash)
@@ -45,7 +45,18 @@ def renew_token(*, device: Device, by: Actor) -> str:
 def revoke_device(*, device: Device, reason: str, by: Actor) -> None:
     """Take a device's right to call the API away."""
     device = locked(device)
+    _require_not_revoked(device)
     record(advance(device, "device.revoked", by=by, payload={"reason": reason}, revoked_at=timezone.now()))
+
+
+def _require_not_revoked(device: Device) -> None:
+    if device.revoked_at is not None:
+        raise RuleViolation(
+            "device_revoked",
+            f"{device.name} was revoked.",
+            rule="a revoked device stays revoked",
+            next_step="Enrol it anew under another name.",
+        )
 
 
 @transaction.atomic

@@ -50,3 +50,5 @@ def test_scrap_is_for_supervisors() -> None:
     assert make_scanner().post(f"units/{unit.uid}/scrap/", {"reason": "burnt"}).status_code == 403
     answer = supervisor_client().post(f"/api/v1/units/{unit.uid}/scrap/", {"reason": "burnt"}, format="json")
     assert answer.json()["state"] == "scrapped"
+    again = supervisor_client().post(f"/api/v1/units/{unit.uid}/scrap/", {"reason": "more"}, format="json")
+    assert again.json()["code"] == "unit_scrapped"

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 def test_token_is_kept_as_a_hash_only() -> None:
     scanner = make_scanner()
-    token = scanner.client._credentials["HTTP_AUTHORIZATION"].removeprefix("Bearer ")
+    token = scanner.token
     kept = Device.objects.values().get(pk=scanner.device.pk)
     assert token.split(".")[1] not in str(kept)
     assert token.split(".")[1] not in str(list(Event.objects.values()))
@@ -56,6 +56,14 @@ def test_revoked_and_expired_tokens_stop_working_at_once() -> None:
     revoke_device(device=revoked.device, reason="lost", by=TESTER)
     Device.objects.filter(pk=expired.device.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
     assert revoked.get("units/").status_code == expired.get("units/").status_code == 401
+
+
+def test_revoked_device_gets_no_new_token() -> None:
+    scanner = make_scanner()
+    revoke_device(device=scanner.device, reason="lost", by=TESTER)
+    with pytest.raises(RuleViolation) as refusal:
+        renew_token(device=scanner.device, by=TESTER)
+    assert refusal.value.code == "device_revoked"
 
 
 def test_new_token_replaces_the_old_one() -> None:
