@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
@@ -10,7 +11,8 @@ from typing import Any
 
 import httpx
 
-REFUSED = 422
+REFUSED, IN_PROGRESS = 422, 409
+TRIES = 5
 Report = Callable[[str], None]
 
 
@@ -41,9 +43,7 @@ class Caller:
 
     def call(self, method: str, path: str, body: Any = None, *, refused: str = "") -> dict[str, Any]:
         """Send one request; ``refused`` names the code it must be refused with, if it must."""
-        headers = {"Idempotency-Key": str(uuid.uuid4())}
-        answer = self.client.request(method, f"/api/v1/{path}", json=body, headers=headers)
-        return self._checked(answer, path, refused)
+        return self._checked(self._send(method, path, json=body), path, refused)
 
     def post(self, path: str, body: Any = None, *, refused: str = "") -> dict[str, Any]:
         """Send one POST."""
@@ -52,6 +52,20 @@ class Caller:
     def get(self, path: str) -> dict[str, Any]:
         """Send one GET."""
         return self.call("GET", path)
+
+    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """Send a request, again with the same key when the connection broke or it is still worked on."""
+        headers = {**request.pop("headers", {}), "Idempotency-Key": str(uuid.uuid4())}
+        for _ in range(TRIES):
+            try:
+                answer = self.client.request(method, f"/api/v1/{path}", headers=headers, **request)
+                if answer.status_code != IN_PROGRESS:
+                    return answer
+                problem = answer.text[:300]
+            except httpx.TransportError as error:
+                problem = str(error)
+            time.sleep(0.2)
+        raise UnexpectedAnswer(f"{self.name} {path}: {TRIES} tries failed: {problem}")
 
     def _checked(self, answer: httpx.Response, path: str, refused: str) -> dict[str, Any]:
         if answer.status_code >= 500 or "json" not in answer.headers.get("content-type", ""):
@@ -79,10 +93,9 @@ class FloorDevice(Caller):
     def report_ocp(self, unit: str, procedure: str, lines: list[dict[str, Any]]) -> dict[str, Any]:
         """Report a test as OCP Test & Validation 2.0 JSON lines."""
         path = f"test-runs/ocp/?unit={unit}&procedure={procedure}"
-        headers = {"Idempotency-Key": str(uuid.uuid4()), "Content-Type": "application/x-ndjson"}
+        headers = {"Content-Type": "application/x-ndjson"}
         body = "\n".join(json.dumps(line) for line in lines)
-        answer = self.client.post(f"/api/v1/{path}", content=body, headers=headers)
-        return self._checked(answer, path, "")
+        return self._checked(self._send("POST", path, content=body, headers=headers), path, "")
 
 
 class Supervisor(Caller):

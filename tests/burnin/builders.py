@@ -28,7 +28,7 @@ QUICK: dict[str, Any] = {
     "required_hours": 1,
     "time_scale": 60,
     "poll_seconds": 0.05,
-    "poll_timeout_seconds": 1,
+    "poll_timeout_seconds": 5,
     "max_gap_seconds": 5,
     "suspect_seconds": 0.3,
     "start_seconds": 60,

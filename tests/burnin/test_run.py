@@ -4,7 +4,6 @@ import asyncio
 import threading
 import time
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.db import connection
@@ -26,9 +25,6 @@ from tests.burnin.builders import LIMITS, PROCEDURE, Bench, bench
 
 pytestmark = pytest.mark.django_db
 Tray = BurnInAttempt.State
-
-# A tray that hangs is given up soon.
-IMPATIENT: dict[str, Any] = {"poll_timeout_seconds": 0.5}
 
 
 def intents(rig: Bench, kind: Kind) -> list[OutboxMessage]:
@@ -120,7 +116,7 @@ class Watch:
 
 @pytest.mark.parametrize("phase", ["starting", "soaking"])
 def test_a_leak_stops_every_tray_within_3_s_even_past_a_hanging_one(phase: str) -> None:
-    with bench(trays=3, poll_timeout_seconds=6, poll_seconds=0.1) as rig:
+    with bench(trays=3, poll_timeout_seconds=6) as rig:
         rig.until(phase)
         rig.fault(2, "hang")
         rig.fault(1, "leak")
@@ -145,7 +141,7 @@ def test_a_stop_rack_limit_stops_all_trays_at_its_first_sample() -> None:
 
 @pytest.mark.parametrize("fault", ["nan", "stale", "hang", "vanish", "garbage"])
 def test_a_tray_without_good_data_turns_suspect_then_fails(fault: str) -> None:
-    with bench(**IMPATIENT) as rig:
+    with bench(poll_timeout_seconds=1 if fault == "hang" else 5) as rig:
         rig.until_soaking()
         rig.fault(1, fault)
         rig.tick_while(lambda: rig.attempt(1).state == Tray.RUNNING)
@@ -163,7 +159,7 @@ def test_a_tray_without_good_data_turns_suspect_then_fails(fault: str) -> None:
 
 
 def test_a_tray_that_comes_back_goes_on_with_a_gap() -> None:
-    with bench(**IMPATIENT, suspect_policy="hold") as rig:
+    with bench(suspect_policy="hold") as rig:
         rig.until_soaking()
         rig.fault(1, "nan")
         rig.tick_while(lambda: rig.attempt(1).state == Tray.RUNNING)
@@ -229,7 +225,7 @@ def tell(rig: Bench, tray: int, kind: Kind) -> None:
 
 
 def test_a_tray_that_ends_its_stress_earns_nothing_and_fails() -> None:
-    with bench(**IMPATIENT) as rig:
+    with bench() as rig:
         rig.until_soaking()
         tell(rig, 0, Kind.STOP)
         run = rig.to_the_end()

@@ -29,6 +29,10 @@ class Keyboard:
         """Press the keys of a scan; ``late`` are further seconds before the keys at some places."""
         self._press(text + end, SCANNER_GAP, late or {})
 
+    def rest(self, seconds: float) -> None:
+        """Let the clock of the keys go on before the next one."""
+        self.last += seconds
+
     def type(self, text: str) -> None:
         """Press keys as a person does."""
         self._press(text, PERSON_GAP, {})

@@ -84,7 +84,17 @@ class Command(BaseCommand):
         url = f"http://127.0.0.1:{port}"
         environment = {"MES_DEMO": "1", "MES_DATA_DIR": str(settings.DATA_DIR), "LOG_LEVEL": "WARNING"}
         with Children(settings.BASE_DIR, environment, settings.DATA_DIR / "logs") as children:
-            web = ("-m", "gunicorn", "config.wsgi", "--worker-class", "gthread", "--threads", "8")
+            web = (
+                "-m",
+                "gunicorn",
+                "config.wsgi",
+                "--worker-class",
+                "gthread",
+                "--threads",
+                "8",
+                "--keep-alive",
+                "75",
+            )
             children.start("web", *web, "--bind", f"127.0.0.1:{port}")
             celery = ("-m", "celery", "-A", "config")
             children.start("worker", *celery, "worker", "--concurrency", "2", "--loglevel", "WARNING")
