@@ -72,7 +72,7 @@ def _parse(raw: str, symbology: str | None) -> Label:
     except MalformedBarcode as error:
         raise RuleViolation(
             "malformed_barcode",
-            f"The barcode cannot be read: {error}",
+            f"The barcode cannot be read: {error}.",
             rule="a label follows its standard",
             next_step="Scan it again; if it stays so, type the serial or print a new label.",
         ) from error

@@ -203,7 +203,9 @@ def test_lot_of_another_site_is_not_found(rack: Rack) -> None:
 
 
 def test_units_of_a_lot_at_another_site_are_not_shown(rack: Rack, scanner: Scanner) -> None:
-    make_unit(rack.gpu, site=make_site("S2"), lot=rack.lot)
+    other = make_site("S2")
+    put(make_unit(rack.board, site=other), "GPU0", make_unit(rack.gpu, lot=rack.lot, site=other))
+    make_unit(rack.gpu, lot=rack.lot, site=other)
     body = scanner.get(f"lots/{rack.lot.uid}/where-used/").json()
     assert (body["units"], len(body["installed"]), body["not_installed"]) == (4, 4, [])
 

@@ -24,11 +24,13 @@ from mes.ledger.services import canonical_json
 from mes.ledger.verification import verify_ledger
 from mes.quality.services import place_hold
 from mes.serials.models import Unit
+from mes.testing.services import Result, measure
 from mes.traceability import services, tasks
 from mes.traceability.content import report_content
 from mes.traceability.models import Report
+from mes.traceability.pdf import render_pdf
 from mes.traceability.services import ask_report, make_report
-from mes.workorders.services import remove_child
+from mes.workorders.services import remove_child, report_test
 from tests.builders import TESTER, make_scanner, make_site, make_station, make_unit, supervisor_client
 from tests.traceability.builders import RACK_TEST, Rack, alter_event, at_station, burn_in, put, take
 
@@ -149,6 +151,13 @@ def leave_burning(rack: Rack) -> None:
     burn_in(rack, state="soaking")
 
 
+def leave_burned(rack: Rack) -> None:
+    burn_in(rack, state="failed")
+    report_test(
+        unit=rack.unit, result=Result(procedure="rack_burn_in", outcome="FAIL", format="burn_in"), by=TESTER
+    )
+
+
 def leave_unfinished(rack: Rack) -> None:
     remove_child(unit=rack.unit, slot_name="U09", reason="x", by=at_station(make_station()))
 
@@ -159,6 +168,7 @@ def leave_unfinished(rack: Rack) -> None:
         (leave_held, "{gpu} in U08/SC0/GPU0 is on hold: recalled"),
         (leave_failed, f"The last result of {RACK_TEST} on {{rack}} is FAIL."),
         (leave_burning, "The last burn-in of {rack} is soaking."),
+        (leave_burned, "The last burn-in of {rack} is failed."),
         (leave_unfinished, "{rack} is in work; open: 10 Step 10, 20 Step 20."),
     ],
 )
@@ -209,6 +219,10 @@ def test_content_takes_as_many_queries_for_30_gpus_as_for_3() -> None:
         rack = Rack(gpus)
         rack.build()
         burn_in(rack)
+        for gpu in rack.gpus:
+            result = Result(procedure="gpu", outcome="PASS", measurements=[measure("clock", 1, unit="GHz")])
+            report_test(unit=gpu, result=result, by=TESTER)
+            place_hold(unit=gpu, reason="x", by=TESTER)
         with CaptureQueriesContext(connection) as queries:
             report_content(rack.unit)
         counts.append(len(queries))
@@ -286,7 +300,7 @@ def test_json_file_is_the_content_and_its_digest_is_on_record(rack: Rack) -> Non
     client = supervisor_client()
     body = client.get(f"/api/v1/reports/{report.uid}/").json()
     answer = client.get(body["json"])
-    data = b"".join(answer.streaming_content)
+    data = answer.getvalue()
     assert (answer.status_code, answer["Content-Type"]) == (200, "application/json")
     assert data.decode() == canonical_json(json.loads(data))
     assert json.loads(data)["identification"]["serial"] == rack.unit.serial
@@ -305,7 +319,7 @@ def pdf_text(client: Any, report: Report, tmp_path: Path) -> str:
     if shutil.which("pdftotext") is None:
         pytest.skip("pdftotext (poppler-utils) is not on this machine")
     answer = client.get(f"/api/v1/reports/{report.uid}/pdf/")
-    (tmp_path / "got.pdf").write_bytes(b"".join(answer.streaming_content))
+    (tmp_path / "got.pdf").write_bytes(answer.getvalue())
     command = ["pdftotext", "-layout", str(tmp_path / "got.pdf"), "-"]
     return subprocess.run(command, capture_output=True, check=True).stdout.decode()
 
@@ -418,8 +432,10 @@ def test_worker_that_died_loses_no_report(rack: Rack) -> None:
 
 
 def test_report_that_workers_die_of_is_given_up(rack: Rack) -> None:
-    ask_report(unit=rack.unit, by=TESTER)
+    report = ask_report(unit=rack.unit, by=TESTER)
     Report.objects.update(state="making", tries=3, claimed_at=timezone.now() - timedelta(hours=1))
+    tasks.make_report(report.pk)
+    assert Report.objects.get().tries == 3
     tasks.make_reports()
     report = Report.objects.get()
     assert (report.state, report.error) == ("failed", "The worker ended while it made the report.")
@@ -427,13 +443,12 @@ def test_report_that_workers_die_of_is_given_up(rack: Rack) -> None:
 
 def test_late_worker_leaves_no_trace(rack: Rack, reports_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     report = ask_report(unit=rack.unit, by=TESTER)
-    render = services.render_pdf
 
     def overtaken(text: bytes, *, digest: str) -> bytes:
-        monkeypatch.setattr(services, "render_pdf", render)
+        monkeypatch.setattr(services, "render_pdf", render_pdf)
         Report.objects.update(claimed_at=timezone.now() - timedelta(hours=1))
         assert make_report(report.pk)
-        return render(text, digest=digest)
+        return render_pdf(text, digest=digest)
 
     monkeypatch.setattr(services, "render_pdf", overtaken)
     assert not make_report(report.pk)
@@ -441,6 +456,30 @@ def test_late_worker_leaves_no_trace(rack: Rack, reports_dir: Path, monkeypatch:
     assert {path.name for path in reports_dir.iterdir()} == {report.json_file, report.pdf_file}
     assert report.pdf_file == f"{report.uid}-2.pdf"
     assert Event.objects.filter(kind="report.made").count() == 1
+
+
+def test_late_worker_leaves_it_to_the_one_that_is_at_it(
+    rack: Rack, reports_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = ask_report(unit=rack.unit, by=TESTER)
+
+    def overtaken(text: bytes, *, digest: str) -> bytes:
+        Report.objects.update(tries=2, claimed_at=timezone.now())
+        return b"%PDF"
+
+    monkeypatch.setattr(services, "render_pdf", overtaken)
+    assert not make_report(report.pk)
+    report.refresh_from_db()
+    assert (report.state, report.json_file, list(reports_dir.iterdir())) == ("making", "", [])
+
+
+def test_half_written_files_are_taken_away(
+    rack: Rack, reports_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = ask_report(unit=rack.unit, by=TESTER)
+    monkeypatch.setattr(services, "render_pdf", lambda text, digest: None)  # cannot be written
+    assert not make_report(report.pk)
+    assert list(reports_dir.iterdir()) == []
 
 
 @pytest.mark.postgresql

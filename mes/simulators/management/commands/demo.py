@@ -66,7 +66,7 @@ class Command(BaseCommand):
                 if not options["once"]:
                     self.stay(children)
         except KeyboardInterrupt:
-            self.stdout.write("\nStopped; every child process has ended.")
+            self.stdout.write("Every child process has ended.")
             return
         if not all(summary["holds"].values()):
             raise SystemExit(1)
@@ -230,9 +230,13 @@ class Command(BaseCommand):
     def stay(self, children: Children) -> None:
         """Keep serving until Ctrl-C."""
         self.stdout.write("\nThe factory stays open. Ctrl-C ends it.")
-        while True:
-            children.check()
-            time.sleep(1)
+        try:
+            while True:
+                children.check()
+                time.sleep(1)
+        except KeyboardInterrupt:
+            self.stdout.write("\nStopping web server, worker, beat and simulators ...")
+            raise
 
 
 def summarize(

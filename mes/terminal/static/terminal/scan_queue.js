@@ -34,7 +34,7 @@ export class ScanQueue {
   }
 
   async run() {
-    
+    if (this.#running) return;
     this.#running = true;
     while (this.#waiting.length) {
       const item = this.#waiting[0];
