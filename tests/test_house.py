@@ -12,7 +12,7 @@ from django.db.models import ForeignKey, ManyToManyField, OneToOneField
 
 ROOT = Path(__file__).resolve().parents[1]
 DOORS = {"models", "services"}
-READERS = {"serials.barcodes", "testing.ocp"}  # pure readers of outside formats: no state, no rules
+READERS = {"serials.barcodes", "testing.ocp", "ledger.verification"}  # they only read and answer
 
 
 def layers() -> dict[str, int]:

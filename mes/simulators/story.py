@@ -102,9 +102,9 @@ class Factory:
 
     # Building
 
-    def order(self, part: Assembly, quantity: int, baseline: str) -> list[dict[str, str]]:
+    def order(self, part: Assembly, quantity: int, baseline: str, name: str = "DEMO") -> list[dict[str, str]]:
         """Create and release an order; return its units."""
-        number = f"DEMO-{part.number}-{self.run}"
+        number = f"{name}-{part.number}-{self.run}"
         body = {
             "number": number,
             "part": part.number,

@@ -380,6 +380,16 @@ def test_lost_file_is_said_to_be_lost(rack: Rack, tmp_path: Path) -> None:
     assert (answer.status_code, answer.json()["code"]) == (410, "report_file_missing")
 
 
+def test_admin_shows_reports_with_links_to_their_files(rack: Rack) -> None:
+    report = ask_report(unit=rack.unit, by=TESTER)
+    make_report(report.pk)
+    client = supervisor_client()
+    page = client.get("/admin/traceability/report/", {"q": rack.unit.serial}).content.decode()
+    assert f'href="/api/v1/reports/{report.uid}/pdf/"' in page
+    assert f'href="/api/v1/reports/{report.uid}/json/"' in page
+    assert client.get("/admin/traceability/report/add/").status_code == 403
+
+
 # --- made once, whatever happens ---
 
 

@@ -204,8 +204,7 @@ class Command(BaseCommand):
     def leave_work(self, factory: Factory, url: str) -> None:
         """Leave a tray on order and its parts in stock, and say how to build it by hand."""
         tray = plan("CT-1001")
-        factory.run = f"{factory.run}T"
-        unit = factory.order(tray, 1, BASELINE)[0]
+        unit = factory.order(tray, 1, BASELINE, name="DEMO-BY-HAND")[0]
         station = Station.objects.filter(work_center=tray.operations[0].work_center).earliest("pk")
         token = device_token("demo-terminal", Device.Kind.TERMINAL, station)
         self.stdout.write(f"\nBuild a tray yourself: {url}/terminal/pair/?token={token}")
