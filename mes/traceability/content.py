@@ -59,9 +59,8 @@ def _snapshot() -> Iterator[None]:
 
 
 def _read(unit: Unit) -> dict[str, Any]:
-    top = Unit.objects.select_related(
-        "site", "part_revision__part", "lot__supplier", "supplier", "order_unit__work_order"
-    ).get(pk=unit.pk)
+    units = Unit.objects.select_related("site", "part_revision__part", "lot", "supplier")
+    top = units.get(pk=unit.pk)
     places = list(_walk(as_built(unit=top)))
     paths = {place.unit.pk: place.path for place in places}
     installations = list(

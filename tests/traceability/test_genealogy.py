@@ -20,13 +20,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def rack() -> Rack:
-    rack = Rack()
-    rack.build()
-    return rack
-
-
-@pytest.fixture
 def scanner(rack: Rack) -> Scanner:
     return make_scanner()
 
