@@ -1,9 +1,7 @@
-"""Check every chain of the ledger against its digests and against the rows it tells of."""
+"""Check chains of the ledger against their digests and against the rows they tell of."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from itertools import groupby
-from operator import attrgetter
 
 from django.apps import apps
 from django.db.models import QuerySet
@@ -11,14 +9,50 @@ from django.db.models import QuerySet
 from mes.ledger.models import Event, Stream
 from mes.ledger.services import event_digest
 
+CHUNK = 2000
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with a stream: ``seq`` is where, ``problem`` what (gap, digest, head, ...)."""
+    """One thing wrong with a stream: ``seq`` is where, ``problem`` what."""
 
     stream: str
     seq: int
     problem: str
+
+
+@dataclass(slots=True)
+class History:
+    """The chain of one row: its number of events, the digest of the last, and what is wrong with it."""
+
+    stream: str
+    events: int = 0
+    head: str = ""
+    last_id: int = 0
+    faults: list[Fault] = field(default_factory=list)
+
+    def follow(self, event: Event) -> None:
+        """Take the next event of the stream in, noting a gap, a wrong digest or a wrong order."""
+        expected = self.events + 1
+        if event.seq != expected:
+            self._note(expected, f"event {expected} is missing before {event.seq}")
+        elif event_digest(event, self.head) != event.digest:
+            self._note(event.seq, "digest does not match the content or the event before")
+        if event.id <= self.last_id:
+            self._note(event.seq, "event was written before the one it follows")
+        self.events, self.head, self.last_id = event.seq, event.digest, event.id
+
+    def end(self, row: Stream | None) -> None:
+        """Compare the last event with what the row itself says of it."""
+        if row is None:
+            self._note(self.events, "events of a row that does not exist")
+        elif (self.events, self.head) != (row.version, row.head):
+            self._note(
+                self.events, f"the row ends at event {row.version}, its history at event {self.events}"
+            )
+
+    def _note(self, seq: int, problem: str) -> None:
+        self.faults.append(Fault(self.stream, seq, problem))
 
 
 @dataclass(slots=True)
@@ -39,51 +73,43 @@ class Verification:
         return {**asdict(self), "intact": self.intact}
 
 
+def check_histories(rows: Iterable[Stream]) -> list[History]:
+    """Follow the chain of every row from its first event, in the order of ``rows``. One query.
+
+    Rows and events must be read in one snapshot, else work that goes on looks like a fault.
+    """
+    by_stream = {row.stream: row for row in rows}
+    histories = {stream: History(stream) for stream in by_stream}
+    for event in _events().filter(stream__in=by_stream).iterator(CHUNK):
+        histories[event.stream].follow(event)
+    for stream, row in by_stream.items():
+        histories[stream].end(row)
+    return list(histories.values())
+
+
 def verify_ledger(*, stream: str | None = None) -> Verification:
     """Walk every stream, or one: gaps, digests, order, and whether rows and events agree on the last one."""
-    result = Verification()
-    heads = _heads(stream)
-    events = Event.objects.order_by("stream", "seq")
-    if stream:
-        events = events.filter(stream=stream)
-    for name, group in groupby(events.iterator(chunk_size=2000), key=attrgetter("stream")):
-        result.streams += 1
-        last = _check_chain(name, group, result)
-        _check_head(name, last, heads.pop(name, None), result)
-    for name, (version, _) in heads.items():
-        if version:
-            result.faults.append(Fault(name, version, "all events are missing"))
-    return result
+    histories: dict[str, History] = {}
+    events = _events().filter(stream=stream) if stream else _events()
+    for event in events.iterator(CHUNK):
+        histories.setdefault(event.stream, History(event.stream)).follow(event)
+    rows = {row.stream: row for row in _rows() if stream in {None, row.stream}}
+    for name in histories.keys() | {name for name, row in rows.items() if row.version}:
+        histories.setdefault(name, History(name)).end(rows.get(name))
+    checked = [histories[name] for name in sorted(histories)]
+    return Verification(
+        streams=len(checked),
+        events=sum(history.events for history in checked),
+        faults=[fault for history in checked for fault in history.faults],
+    )
 
 
-def _check_chain(name: str, events: Iterator[Event], result: Verification) -> tuple[int, str]:
-    expected, previous, last_id = 1, "", 0
-    for event in events:
-        result.events += 1
-        if event.seq != expected:
-            result.faults.append(Fault(name, expected, f"event {expected} is missing before {event.seq}"))
-        elif event_digest(event, previous) != event.digest:
-            result.faults.append(
-                Fault(name, event.seq, "digest does not match the content or the event before")
-            )
-        if event.id <= last_id:
-            result.faults.append(Fault(name, event.seq, "event was written before the one it follows"))
-        expected, previous, last_id = event.seq + 1, event.digest, event.id
-    return expected - 1, previous
+def _events() -> QuerySet[Event]:
+    return Event.objects.order_by("stream", "seq")
 
 
-def _check_head(name: str, last: tuple[int, str], head: tuple[int, str] | None, result: Verification) -> None:
-    if head is None:
-        result.faults.append(Fault(name, last[0], "events of a row that does not exist"))
-    elif head != last:
-        result.faults.append(Fault(name, last[0], f"row says version {head[0]}, events end at {last[0]}"))
-
-
-def _heads(stream: str | None) -> dict[str, tuple[int, str]]:
-    heads = {}
+def _rows() -> Iterator[Stream]:
     for model in apps.get_models():
         if issubclass(model, Stream):
             rows: QuerySet[Stream] = model._default_manager.all()
-            for row in rows.only("uid", "version", "head").iterator(chunk_size=2000):
-                heads[row.stream] = (row.version, row.head)
-    return {stream: heads[stream]} if stream in heads else {} if stream else heads
+            yield from rows.only("uid", "version", "head").iterator(chunk_size=CHUNK)

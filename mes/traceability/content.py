@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from mes.burnin.models import BurnInRun
 from mes.ledger.models import Stream
+from mes.ledger.verification import History, check_histories
 from mes.products.models import FirmwareVersion, Slot
 from mes.racks.models import Installation
 from mes.racks.services import AsBuilt, as_built, configuration_digest
@@ -26,7 +27,6 @@ from mes.traceability.evidence import (
     replacement_rows,
     test_rows,
 )
-from mes.traceability.histories import History, check_histories
 from mes.traceability.verdict import judge, summarize
 from mes.workorders.models import OrderUnit, WorkOrder
 
@@ -247,5 +247,5 @@ def _history_row(history: History, row: Stream, of: str) -> Row:
         "serial": row.serial if isinstance(row, Unit) else "",
         "events": history.events,
         "head": history.head,
-        "faults": history.faults,
+        "faults": [f"event {fault.seq}: {fault.problem}" for fault in history.faults],
     }
