@@ -60,7 +60,7 @@ def scan(*, device: Device, raw: str, by: Actor, symbology: str | None = None) -
         _command(found) or _badge(found) or _station(found) or _slot(found) or _unit(found) or _lot(found)
     )
     if answer is None:
-        raise _unknown(found.code)
+        raise _unknown(found.label)
     session.last_raw, session.last_at = raw, now
     session.save()
     return answer
@@ -70,12 +70,16 @@ def _parse(raw: str, symbology: str | None) -> Label:
     try:
         return parse(raw, symbology)
     except MalformedBarcode as error:
-        raise RuleViolation(
-            "malformed_barcode",
-            f"The barcode cannot be read: {error}.",
-            rule="a label follows its standard",
-            next_step="Scan it again; if it stays so, type the serial or print a new label.",
-        ) from error
+        raise _malformed(f"The barcode cannot be read: {error}.") from error
+
+
+def _malformed(detail: str) -> RuleViolation:
+    return RuleViolation(
+        "malformed_barcode",
+        detail,
+        rule="a label follows its standard",
+        next_step="Scan it again; if it stays so, type the serial or print a new label.",
+    )
 
 
 def _command(scan: Scan) -> dict[str, Any] | None:
@@ -179,7 +183,7 @@ def unit_on_label(device: Device, raw: str) -> Unit:
     site = device.station.line.site
     found = find_units(value=label.serial or label.value, site=site, part_number=label.part_number)
     if not found:
-        raise _unknown(label.serial or label.value)
+        raise _unknown(label)
     return _one_of(found, label.serial or label.value, None)
 
 
@@ -275,7 +279,10 @@ def _no_unit() -> RuleViolation:
     )
 
 
-def _unknown(code: str) -> RuleViolation:
+def _unknown(label: Label) -> RuleViolation:
+    code = label.serial or label.value
+    if label.ambiguous_tail:
+        return _malformed(f"A separator of the barcode is lost: {code} holds more than the serial.")
     return RuleViolation(
         "unknown_code",
         f"{code} is no badge, station, slot, unit or lot of this site.",

@@ -222,6 +222,11 @@ def test_malformed_barcode(floor: Floor) -> None:
     refused(floor.scan("]d2010703206980498921SN1"), "malformed_barcode")
 
 
+def test_label_that_lost_its_separator_is_not_taken_for_a_serial(floor: Floor) -> None:
+    body = refused(floor.scan("010703206980498821SN12345ABC10LOT7"), "malformed_barcode")
+    assert "SN12345ABC10LOT7 holds more than the serial" in body["detail"]
+
+
 def test_install_into_a_unit_that_is_not_being_worked_on(floor: Floor) -> None:
     body = floor.scanner.post(
         f"units/{floor.unit.uid}/install/", {"slot": "GPU0", "child": {"uid": str(make_unit(floor.gpu).uid)}}
