@@ -363,14 +363,15 @@ def test_slot_leads_to_its_row(terminal: Terminal) -> None:
 def test_nothing_scrolls_sideways_and_axe_finds_nothing(terminal: Terminal, size: tuple[int, int]) -> None:
     page, floor = terminal.page, terminal.floor
     page.set_viewport_size({"width": size[0], "height": size[1]})
-    looks: list[tuple[str, Callable[[], object]]] = [
-        ("signed-off", lambda: None),
-        ("empty-rack", lambda: terminal.scan(floor.badge, floor.unit.serial)),
-        ("refused", lambda: terminal.scan("NOBODY-KNOWS")),
-        ("pair", lambda: page.goto(f"{terminal.server}/terminal/pair/")),
+    looks: list[tuple[str, Callable[[], object], str]] = [
+        ("signed-off", lambda: None, "Scan your badge."),
+        ("empty-rack", lambda: terminal.scan(floor.badge, floor.unit.serial), "Scan slot U08"),
+        ("refused", lambda: terminal.scan("NOBODY-KNOWS"), "Scan slot U08"),
+        ("pair", lambda: page.goto(f"{terminal.server}/terminal/pair/"), "Pair this terminal"),
     ]
-    for name, step in looks:
+    for name, step, title in looks:
         step()
+        expect(page.locator("h1")).to_contain_text(title)
         terminal.picture(f"{name}-{size[0]}")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
         found = Axe().run(page)
