@@ -2,10 +2,14 @@
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, Protocol, cast
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
+from django.utils.dateparse import parse_datetime
+from django.utils.timezone import is_aware
 from rest_framework import pagination, status
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.request import Request
@@ -94,6 +98,7 @@ def perform(
     performer = _performer(request)
     asked = request.data if body is None else body
     actor = cast(Performer, performer).actor(operator=_operator(request))
+    actor = replace(actor, device_at=_device_time(request))
 
     def answer() -> Answer:
         return Answer(status.HTTP_201_CREATED if created else status.HTTP_200_OK, act(actor))
@@ -132,6 +137,16 @@ def _performer(request: Request) -> Stream:
 
 def _operator(request: Request) -> str:
     return str(request.data.get("operator", "")) if isinstance(request.data, dict) else ""
+
+
+def _device_time(request: Request) -> datetime | None:
+    """Return the time of the device's own clock that came as ``at``, if it is one."""
+    said = request.data.get("at") if isinstance(request.data, dict) else None
+    try:
+        at = parse_datetime(said) if isinstance(said, str) else None
+    except ValueError:
+        return None
+    return at if at is not None and is_aware(at) else None
 
 
 def _idempotency_key(request: Request) -> str:

@@ -1,6 +1,6 @@
 """Harness shared by all tests."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,14 +35,18 @@ def triggers_off() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def emptiable_database(django_db_setup: None) -> Iterator[None]:
-    """Switch the refusing triggers off while a transactional test's data is flushed."""
-    flush: Callable[[list[str]], Any] = connection.ops.execute_sql_flush
+    """Switch the refusing triggers off while a transactional test's data is flushed.
 
-    def flush_without_triggers(statements: list[str]) -> Any:
+    Patched on the class: threads, and an event loop of a browser test, have connections of their own.
+    """
+    operations: Any = type(connection.ops)
+    flush = operations.execute_sql_flush
+
+    def flush_without_triggers(self: Any, statements: list[str]) -> Any:
         with triggers_off():
-            return flush(statements)
+            return flush(self, statements)
 
     patch = pytest.MonkeyPatch()
-    patch.setattr(connection.ops, "execute_sql_flush", flush_without_triggers)
+    patch.setattr(operations, "execute_sql_flush", flush_without_triggers)
     yield
     patch.undo()

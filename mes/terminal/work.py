@@ -8,7 +8,7 @@ from mes.serials.models import Unit
 from mes.stations.models import Device
 from mes.terminal.elevation import Drawing, Seat, State, draw, read_seats
 from mes.workorders.models import OperationRun, WorkSession
-from mes.workorders.services import Position, position_of
+from mes.workorders.services import SIGN_ON, TAKE_UP, Position, next_step, position_of
 
 RUNNING = OperationRun.State.RUNNING
 
@@ -71,7 +71,7 @@ def read_work(device: Device, session: WorkSession | None) -> Work | None:
     if session is None or session.unit is None or device.operator_id is None:
         return None
     position = position_of(session.unit)
-    operation = _at_hand(position, device.station.work_center)
+    operation = position.at_hand(device.station.work_center)
     expected = session.slot or _first_empty(position, operation)
     seats = read_seats(session.unit, expected)
     return Work(session.unit, position, operation, seats, session.slot, expected)
@@ -85,38 +85,16 @@ def _first_empty(position: Position, operation: Operation | None) -> Slot | None
     return empty[0].slot if empty else None
 
 
-def _at_hand(position: Position, work_center: str) -> Operation | None:
-    """Return the open operation of this work center, else the one that runs, else the first."""
-    return min(
-        position.open_operations,
-        key=lambda item: (item.work_center != work_center, position.state_of(item) != RUNNING),
-        default=None,
-    )
-
-
 def next_action(device: Device, work: Work | None) -> str:
     """Return what the person does now, in one line."""
     if device.operator_id is None:
-        return "Scan your badge"
+        return SIGN_ON
     if work is None:
-        return "Scan the unit you build"
-    if work.operation is None:
-        return f"{work.unit.serial} has finished its route. Scan the next unit"
-    if work.position.state_of(work.operation) != RUNNING:
-        return _to_start(work.unit, work.operation, device.station.work_center)
-    return _to_do(work)
-
-
-def _to_start(unit: Unit, operation: Operation, work_center: str) -> str:
-    if operation.work_center == work_center:
-        return f"Scan {unit.serial} to start {operation}"
-    return f"Take {unit.serial} to {operation.work_center} for {operation}"
-
-
-def _to_do(work: Work) -> str:
-    seat = next((seat for seat in work.seats if seat.slot == work.expected), None)
-    if seat is None:
-        return "Finish the work, then scan CMD:DONE or press Step done"
-    if work.chosen is not None:
-        return f"Scan the {seat.place.wanted} for {seat.slot.name}"
-    return f"Scan slot {seat.slot.name}, then the {seat.place.wanted}"
+        return TAKE_UP
+    return next_step(
+        work.position,
+        work.operation,
+        empty=[seat.place for seat in work.to_fill if not seat.placed],
+        chosen=work.chosen,
+        work_center=device.station.work_center,
+    )

@@ -37,6 +37,14 @@ class Position:
         left = [operation for operation in self.operations if self.state_of(operation) != COMPLETE]
         return [operation for operation in left if operation.sequence == left[0].sequence]
 
+    def at_hand(self, work_center: str) -> Operation | None:
+        """Return the open operation of a work center, else the one that runs, else the first, if any."""
+        return min(
+            self.open_operations,
+            key=lambda item: (item.work_center != work_center, self.state_of(item) != RUNNING),
+            default=None,
+        )
+
     @property
     def steps(self) -> tuple[int, int]:
         """Return how many operations are complete, of how many."""

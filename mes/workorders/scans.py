@@ -20,6 +20,7 @@ from mes.serials.services import find_units
 from mes.stations.models import Device, Station
 from mes.stations.services import move_device, sign_off, sign_on
 from mes.workorders.gates import Position, position_of
+from mes.workorders.guidance import SIGN_ON, TAKE_UP, next_step
 from mes.workorders.models import WorkSession
 from mes.workorders.services import complete_operation, install_child, start_operation
 
@@ -52,6 +53,7 @@ def scan(*, device: Device, raw: str, by: Actor, symbology: str | None = None) -
     session, _ = WorkSession.objects.select_related("unit__part_revision__part", "slot").get_or_create(
         device=device
     )
+    session.device = device
     now = timezone.now()
     if session.last_raw == raw and session.last_at and now - session.last_at < SAME_CODE_COUNTS_ONCE:
         return _answer(DUPLICATE, "Scanned twice", "The same code came twice; it counts once.", session)
@@ -105,17 +107,16 @@ def _start(scan: Scan) -> dict[str, Any]:
 
 
 def _done(scan: Scan) -> dict[str, Any]:
-    unit = _current(scan)
-    position = position_of(unit)
-    here = [item for item in position.open_operations if item.work_center == scan.device.station.work_center]
-    operation = (here or position.open_operations or position.operations[-1:])[0]
-    complete_operation(unit=unit, sequence=operation.sequence, station=scan.device.station, by=scan.by)
+    unit, station = _current(scan), scan.device.station
+    operation = _turn(position_of(unit), station)
+    complete_operation(unit=unit, sequence=operation.sequence, station=station, by=scan.by)
     scan.session.slot = None
     return _answer(ACCEPTED, "Done", f"{operation} of {unit.serial} is complete.", scan.session)
 
 
 def _sign_off(scan: Scan) -> dict[str, Any]:
     sign_off(device=scan.device, by=scan.by)
+    scan.device.operator = None
     scan.session.unit = scan.session.slot = None
     return _answer(ACCEPTED, "Signed off", "Nobody is signed on.", scan.session)
 
@@ -251,17 +252,16 @@ def _lot(scan: Scan) -> dict[str, Any] | None:
 
 
 def _turn(position: Position, station: Station) -> Operation:
-    """Return this station's open operation, else the one whose turn it is: its gates say why not."""
-    turn = position.open_operations
-    here = [operation for operation in turn if operation.work_center == station.work_center]
-    if not turn:
+    """Return the operation at hand, of another station if need be: its gates then say why not here."""
+    operation = position.at_hand(station.work_center)
+    if operation is None:
         raise RuleViolation(
             "route_complete",
             f"{position.unit.serial} has finished its route.",
             rule="operations follow their sequence",
             next_step="Install it, or take it to stock.",
         )
-    return (here or turn)[0]
+    return operation
 
 
 def _current(scan: Scan) -> Unit:
@@ -292,22 +292,20 @@ def _unknown(label: Label) -> RuleViolation:
 
 
 def _answer(outcome: str, title: str, detail: str, session: WorkSession) -> dict[str, Any]:
-    unit = session.unit
     answer = {"outcome": outcome, "title": title, "detail": detail, "sound": SOUNDS[outcome]}
-    return {
-        **answer,
-        **(_work(unit, session) if unit else {"unit": None, "operation": None, "next": _idle(session)}),
-    }
+    return {**answer, **(_work(session.unit, session) if session.unit else _idle(session))}
 
 
-def _idle(session: WorkSession) -> str:
-    return "Scan the unit you build." if session.device.operator_id else "Scan your badge."
+def _idle(session: WorkSession) -> dict[str, Any]:
+    return {"unit": None, "operation": None, "next": TAKE_UP if session.device.operator_id else SIGN_ON}
 
 
 def _work(unit: Unit, session: WorkSession) -> dict[str, Any]:
-    position = position_of(unit)
+    position, work_center = position_of(unit), session.device.station.work_center
+    operation = position.at_hand(work_center)
+    empty = empty_places(unit=unit, filled_at=operation.sequence) if operation else []
     done, total = position.steps
-    work: dict[str, Any] = {
+    return {
         "unit": {
             "uid": str(unit.uid),
             "serial": unit.serial,
@@ -316,30 +314,15 @@ def _work(unit: Unit, session: WorkSession) -> dict[str, Any]:
             "steps_done": done,
             "steps": total,
         },
-        "operation": None,
-        "next": "Its route is complete.",
+        "operation": operation and _operation(operation, position),
+        "next": next_step(position, operation, empty=empty, chosen=session.slot, work_center=work_center),
     }
-    if position.open_operations:
-        operation = next(
-            (item for item in position.open_operations if position.state_of(item) == "running"),
-            position.open_operations[0],
-        )
-        work["operation"] = {
-            "sequence": operation.sequence,
-            "name": operation.name,
-            "state": position.state_of(operation),
-            "instruction": operation.instruction,
-        }
-        work["next"] = _next(unit, operation, position, session)
-    return work
 
 
-def _next(unit: Unit, operation: Operation, position: Position, session: WorkSession) -> str:
-    if position.state_of(operation) == "waiting":
-        return f"Take {unit.serial} to {operation.work_center} for {operation}."
-    if session.slot is not None:
-        return f"Scan the unit that goes into {session.slot.name}."
-    empty = empty_places(unit=unit, filled_at=operation.sequence)
-    if empty:
-        return f"Scan slot {empty[0].slot.name}, then the {empty[0].wanted}."
-    return "Finish the work and scan CMD:DONE."
+def _operation(operation: Operation, position: Position) -> dict[str, Any]:
+    return {
+        "sequence": operation.sequence,
+        "name": operation.name,
+        "state": position.state_of(operation),
+        "instruction": operation.instruction,
+    }

@@ -8,9 +8,9 @@ from django.utils import timezone
 
 from mes.errors import RuleViolation
 from mes.ledger.services import Actor, advance, locked, record
-from mes.products.models import FirmwareBaseline, Operation, PartRevision, RetestRule, Route, Slot
+from mes.products.models import FirmwareBaseline, Operation, PartRevision, RetestRule, Route
 from mes.racks.models import Installation
-from mes.racks.services import configuration_digest, empty_places, find_slot, place_unit, remove_unit
+from mes.racks.services import configuration_digest, find_slot, place_unit, remove_unit
 from mes.serials.models import Unit
 from mes.serials.services import create_units, lock_units, next_serials
 from mes.stations.models import Site, Station
@@ -28,9 +28,10 @@ from mes.workorders.gates import (
     require_start,
     require_work_center,
 )
+from mes.workorders.guidance import SIGN_ON, TAKE_UP, next_step
 from mes.workorders.models import OperationRun, OrderUnit, WorkOrder
 
-__all__ = ["Position", "position_of"]
+__all__ = ["SIGN_ON", "TAKE_UP", "Position", "next_step", "position_of"]
 
 
 @transaction.atomic
@@ -250,9 +251,3 @@ def _asking_for(procedure: str, unit: Unit) -> Operation | None:
         running=Exists(live.filter(state=RUNNING)), complete=Exists(live.filter(state=COMPLETE))
     )
     return ranked.order_by("-running", "complete", "sequence").first()
-
-
-def next_slot(*, unit: Unit, operation: Operation) -> Slot | None:
-    """Return the slot to fill next in an operation, or None when it fills no more."""
-    empty = empty_places(unit=unit, filled_at=operation.sequence)
-    return empty[0].slot if empty else None

@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
 
-from tests.conftest import triggers_off
 from tests.terminal.floor import Floor
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -34,21 +32,10 @@ def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def database_beside_the_browser(django_db_setup: None) -> Iterator[None]:
-    """Let the tests use the database although Playwright runs an event loop in their thread.
-
-    Django gives that loop a connection of its own, so what empties the database is patched on its class.
-    """
-    operations: Any = type(connection.ops)
-    flush = operations.execute_sql_flush
-
-    def flush_without_triggers(self: Any, statements: list[str]) -> Any:
-        with triggers_off():
-            return flush(self, statements)
-
+def database_beside_the_browser() -> Iterator[None]:
+    """Let the tests use the database although Playwright runs an event loop in their thread."""
     patch = pytest.MonkeyPatch()
     patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    patch.setattr(operations, "execute_sql_flush", flush_without_triggers)
     yield
     patch.undo()
 

@@ -113,7 +113,7 @@ FILLED = "U08 {0} U09 {1} U10 {2} BUSBAR {3}"
         ("", "Scan the unit you build."),
         ("{unit}", "Scan slot U08, then the compute tray."),
         ("{unit} U10", "Scan the compute tray for U10."),
-        (f"{{unit}} {FILLED}", "Finish the work, then scan CMD:DONE or press Step done."),
+        (f"{{unit}} {FILLED}", "Finish the work, then scan CMD:DONE."),
         (f"{{unit}} {FILLED} CMD:DONE", "Take {unit} to TEST for 20 Step 20."),
     ],
 )

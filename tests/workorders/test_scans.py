@@ -70,6 +70,14 @@ def test_badge_signs_on_and_says_what_is_next(floor: Floor) -> None:
     assert Device.objects.filter(pk=floor.scanner.device.pk, operator__username="ana").exists()
 
 
+def test_scan_carries_the_clock_of_the_device(floor: Floor) -> None:
+    body = {"raw": floor.unit.serial, "at": "2026-11-23T08:00:00.5+00:00", "seq": 7}
+    floor.scanner.post("scans/", body)
+    event = Event.objects.get(kind="operation.started")
+    assert event.device_at is not None
+    assert event.device_at.isoformat() == "2026-11-23T08:00:00.500000+00:00"
+
+
 def test_unit_scan_starts_its_operation_and_names_the_first_slot(floor: Floor) -> None:
     answer = floor.scan(floor.unit.serial).json()
     assert (answer["outcome"], answer["title"]) == ("accepted", "Started")
