@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
 from tests.terminal.floor import Floor
 
@@ -16,19 +17,28 @@ ARGUMENTS = (
 )
 
 
-@pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    """Run Playwright for one module only: its event loop occupies the thread that later tests need."""
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright) -> Iterator[Browser]:
     """Launch the machine's own Chromium; where it is absent, skip, or fail where CI asks for it."""
     if not CHROMIUM.exists():
         refuse = pytest.fail if os.environ.get("CI_REQUIRE_BROWSER") == "1" else pytest.skip
         refuse(f"{CHROMIUM} is not on this machine")
-    return {**browser_type_launch_args, "executable_path": str(CHROMIUM), "args": ARGUMENTS.split()}
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS.split())
+    yield browser
+    browser.close()
 
 
-@pytest.fixture(scope="session")
-def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def browser_context_args() -> dict[str, Any]:
     """Look at the pages at the size they are laid out for."""
-    return {**browser_context_args, "viewport": {"width": 1280, "height": 800}}
+    return {"viewport": {"width": 1280, "height": 800}}
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -69,7 +69,7 @@ def stack(count: int, takes: PartRevision) -> list[Standing]:
 
 
 class Floor:
-    """An ordered rack of some trays with a rear of long parts, a terminal, and Ana with her badge."""
+    """An ordered rack of some trays with a rear of long parts, a terminal, and an operator with a badge."""
 
     def __init__(self, *, trays: int = 3) -> None:
         self.tray, self.busbar = make_part("compute_tray", level=10), make_part("busbar", level=3)
@@ -79,7 +79,7 @@ class Floor:
         self.unit: Unit = ordered_unit(self.rack, self.route)
         self.station: Station = make_station("BUILD", code=f"ST-{next(numbers)}")
         self.badge = f"BADGE-{next(numbers)}"
-        self.person: User = make_person(badge=self.badge, first_name="Ana", last_name="Lima")
+        self.person: User = make_person(badge=self.badge, first_name="Demo", last_name="Operator")
         self.device, self.token = enroll_device(
             name=f"terminal-{next(numbers)}", kind=Device.Kind.TERMINAL, station=self.station, by=TESTER
         )
@@ -100,7 +100,7 @@ class DemoFloor(Floor):
         self.unit = order.order_units.get().unit
         self.station = Station.objects.get(code="ST-RACK-05")
         self.badge = f"BADGE-{next(numbers)}"
-        self.person = make_person(badge=self.badge, first_name="Ana", last_name="Lima")
+        self.person = make_person(badge=self.badge, first_name="Demo", last_name="Operator")
         self.device, self.token = enroll_device(
             name="terminal-demo", kind=Device.Kind.TERMINAL, station=self.station, by=TESTER
         )

@@ -89,7 +89,7 @@ def test_operator_signs_on_and_installs_a_gpu_by_scanning_alone(terminal: Termin
     unit, part = ordered_unit(tray, make_route(tray)), make_unit(gpu)
     title = terminal.page.locator("h1")
     terminal.scan(terminal.floor.badge)
-    expect(band(terminal)).to_contain_text("Ana Lima works here now.")
+    expect(band(terminal)).to_contain_text("Demo Operator works here now.")
     expect(title).to_have_text("Scan the unit you build.")
     terminal.scan(unit.serial)
     expect(title).to_have_text("Scan slot GPU0, then the gpu.")

@@ -97,7 +97,7 @@ def test_page_shows_where_the_work_stands(floor: Floor) -> None:
     assert scan(client, floor.badge, floor.unit.serial, "U08", tray.serial) == 200
     words = text_of(client.get("/terminal/"))
     assert f"Order {floor.unit.order_unit.work_order.number} Step 1 of 2 Unit {floor.unit.serial}" in words
-    assert "Person Ana Lima" in words
+    assert "Person Demo Operator" in words
     assert "1 of 4 slots filled" in words
     assert f"U08: installed, compute tray {tray.serial}" in words
     assert "U09: next, takes compute tray" in words

@@ -63,11 +63,11 @@ def refused(answer: Any, code: str) -> dict[str, Any]:
 
 
 def test_badge_signs_on_and_says_what_is_next(floor: Floor) -> None:
-    make_person("ana", badge="BADGE-7", first_name="Ana", last_name="Lima")
+    make_person("demo", badge="BADGE-7", first_name="Demo", last_name="Operator")
     answer = floor.scan("badge-7").json()
-    assert (answer["outcome"], answer["detail"]) == ("accepted", "Ana Lima works here now.")
+    assert (answer["outcome"], answer["detail"]) == ("accepted", "Demo Operator works here now.")
     assert answer["next"] == "Scan the unit you build."
-    assert Device.objects.filter(pk=floor.scanner.device.pk, operator__username="ana").exists()
+    assert Device.objects.filter(pk=floor.scanner.device.pk, operator__username="demo").exists()
 
 
 def test_scan_carries_the_clock_of_the_device(floor: Floor) -> None:
