@@ -4,7 +4,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import RLock
+from threading import Event, RLock
 from typing import Any
 
 from mes.products.models import Operation
@@ -16,6 +16,10 @@ BUILDERS = 3
 SUPPLIERS = {"US": "DEMO-A", "TW": "DEMO-B", "MX": "DEMO-C"}
 COUNTRIES = ("US", "TW", "MX")
 Advance = Callable[[int], None]
+
+
+class Stopped(Exception):  # noqa: N818 - names what happened
+    """The operators put their scanners down because the demo ends."""
 
 
 class Factory:
@@ -38,6 +42,7 @@ class Factory:
         self.lots: dict[str, str] = {}
         self.counts: dict[str, int] = defaultdict(int)
         self.receiving = RLock()
+        self.stopping = Event()
 
     def device(self, work_center: str, number: int = 0) -> FloorDevice:
         """Return a device of a work center."""
@@ -120,12 +125,15 @@ class Factory:
 
     def build_all(self, part: Assembly, units: list[dict[str, str]]) -> None:
         """Build units side by side, by as many operators as there are scanners."""
+        shares = [units[number::BUILDERS] for number in range(BUILDERS)]
         with ThreadPoolExecutor(BUILDERS) as pool:
-            shares = [units[number::BUILDERS] for number in range(BUILDERS)]
-            for future in [
-                pool.submit(self._build_share, part, share, at) for at, share in enumerate(shares)
-            ]:
-                future.result()
+            builders = [pool.submit(self._build_share, part, share, at) for at, share in enumerate(shares)]
+            try:
+                for builder in builders:
+                    builder.result()
+            except BaseException:
+                self.stopping.set()
+                raise
 
     def _build_share(self, part: Assembly, units: list[dict[str, str]], at: int) -> None:
         for unit in units:
@@ -145,6 +153,8 @@ class Factory:
     def fill(self, part: Assembly, operation: Operation, scanner: FloorDevice) -> None:
         """Scan what goes into the slots of an operation: slot, then serial."""
         for slot, child in part.slots_of(operation):
+            if self.stopping.is_set():
+                raise Stopped("the demo is being stopped")
             unit = self.stock[child.number].popleft() if child.is_built else self.receive(child)
             scanner.scan(f"SLOT:{slot}")
             scanner.scan(unit["serial"])

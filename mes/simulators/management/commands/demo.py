@@ -55,22 +55,32 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=8000, help="of the web server, if free")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        started = time.monotonic()
         for ending in (signal.SIGTERM, signal.SIGINT):
             signal.signal(ending, signal.default_int_handler)
-        self.prepare()
         try:
+            self.prepare()
             with self.servers(options["port"]) as (url, children):
-                summary = self.play(url, children, options["once"])
-                self.stdout.write(f"\nDone in {time.monotonic() - started:.0f} s.")
-                self.print_summary(summary)
-                if not options["once"]:
-                    self.stay(children)
+                holds = self.run(url, children, once=options["once"])
         except KeyboardInterrupt:
             self.stdout.write("Every child process has ended.")
-            return
-        if not all(summary["holds"].values()):
+            raise SystemExit(INTERRUPTED) from None
+        if not holds:
             raise SystemExit(1)
+
+    def run(self, url: str, children: Children, *, once: bool) -> bool:
+        """Play the story and say what came of it; then stay open, unless it is played once."""
+        started = time.monotonic()
+        try:
+            summary = self.play(url, children, once)
+            self.stdout.write(f"\nDone in {time.monotonic() - started:.0f} s.")
+            self.print_summary(summary)
+            while not once:
+                children.check()
+                time.sleep(1)
+        except KeyboardInterrupt:
+            self.stdout.write("\nStopping web server, worker, beat and simulators ...")
+            raise
+        return all(summary["holds"].values())
 
     def prepare(self) -> None:
         """Migrate, load the definitions."""
