@@ -1,4 +1,4 @@
-"""`manage.py demo`: one rack from receiving to its report, on this machine alone; see docs/demo.md."""
+"""`manage.py demo`: one rack from receiving to its report, on this machine alone."""
 
 import json
 import os
@@ -28,10 +28,12 @@ from mes.simulators.plan import Assembly, plan, quantities
 from mes.simulators.story import Factory
 from mes.stations.models import Device, Station
 from mes.traceability.models import Report
+from mes.workorders.models import WorkOrder
 
 PACK, RACK, BASELINE, PROFILE = "fixtures/nvl72", "RK-1001", "GB200 1.3", "demo-accelerated"
 BURN_IN = "BURN-IN"
 SPEED = 600
+INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 EXPECTED_REFUSALS = {
     *("unknown_code", "malformed_barcode", "wrong_station", "operation_out_of_order", "wrong_part"),
     *(
@@ -133,6 +135,7 @@ class Command(BaseCommand):
         report = factory.ask_report(rack)
         if not once:
             self.leave_work(factory, url)
+            self.stdout.write("\nThe factory stays open. Ctrl-C ends it.")
         return summarize(rack, run, report, refusals, sum(quantities(rack_plan).values()))
 
     def hire(self, url: str, password: str, refusals: Refusals, bar: Any, children: Children) -> Factory:
@@ -142,9 +145,9 @@ class Command(BaseCommand):
             for name, token, operator in rows:
                 device = FloorDevice(url, name, token, refusals)
                 device.scan(operator.badge)
+                device.scan("CMD:LEAVE")
                 devices.setdefault(work_center, []).append(device)
         supervisor = Supervisor(url, "demo-supervisor", password, refusals)
-        run = f"{Unit.objects.filter(part_revision__part__number=RACK).count() + 1:02}"
         return Factory(
             supervisor=supervisor,
             devices=devices,
@@ -152,7 +155,7 @@ class Command(BaseCommand):
             advance=bar.update,
             report=bar.write,
             watch=children.check,
-            run=run,
+            run=next_run(),
         )
 
     def build(self, factory: Factory, rack_plan: Assembly) -> tuple[dict[str, str], list[Operation]]:
@@ -237,16 +240,11 @@ class Command(BaseCommand):
         for name, holds in summary["holds"].items():
             self.stdout.write(f"  {'ok' if holds else 'NOT OK':<20} {name}")
 
-    def stay(self, children: Children) -> None:
-        """Keep serving until Ctrl-C."""
-        self.stdout.write("\nThe factory stays open. Ctrl-C ends it.")
-        try:
-            while True:
-                children.check()
-                time.sleep(1)
-        except KeyboardInterrupt:
-            self.stdout.write("\nStopping web server, worker, beat and simulators ...")
-            raise
+
+def next_run() -> str:
+    """Return the number of this run: one more than any order of the demo carries."""
+    numbers = WorkOrder.objects.filter(number__startswith="DEMO-").values_list("number", flat=True)
+    return f"{max((int(number.rsplit('-', 1)[1]) for number in numbers), default=0) + 1:02}"
 
 
 def summarize(
