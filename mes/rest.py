@@ -1,17 +1,20 @@
 """The REST house rules: problem documents (RFC 9457), pages, and acts answered once."""
 
+import json
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol, cast
 
 from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ValidationError as CoreValidationError
 from django.http import Http404
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_aware
-from rest_framework import pagination, status
-from rest_framework.exceptions import APIException, ValidationError
+from rest_framework import filters, pagination, status
+from rest_framework.exceptions import APIException, NotFound, ParseError, ValidationError
+from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -22,6 +25,33 @@ from mes.ledger.services import Actor, Answer, advance, answer_once, canonical_j
 PROBLEM_JSON = "application/problem+json"
 
 
+class CleanJSONParser(JSONParser):
+    """JSON that every database can keep: no NUL, no lone surrogates, and not nested without end."""
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        """Return the data; raises ParseError."""
+        try:
+            data = super().parse(stream, media_type, parser_context)
+            text = json.dumps(data, ensure_ascii=False).encode().decode()
+        except RecursionError as error:
+            raise ParseError("The JSON is nested too deep.") from error
+        except UnicodeEncodeError as error:
+            raise ParseError("The JSON holds half a character.") from error
+        if "\\u0000" in text:
+            raise ParseError("The JSON holds a NUL character.")
+        return data
+
+
+class OrderingFilter(filters.OrderingFilter):
+    """Orders by the model's own columns."""
+
+    def get_default_valid_fields(
+        self, queryset: Any, view: Any, context: Any = None
+    ) -> list[tuple[str, str]]:
+        """Return what `?ordering=` may name."""
+        return [(field.name, field.name) for field in queryset.model._meta.concrete_fields]
+
+
 class CursorPagination(pagination.CursorPagination):
     """Pages by cursor, newest first unless `?ordering=` says otherwise."""
 
@@ -29,6 +59,13 @@ class CursorPagination(pagination.CursorPagination):
     page_size = 50
     page_size_query_param = "limit"
     max_page_size = 500
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
+        """Return one page; a cursor that is none of ours is not found."""
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except (ValueError, CoreValidationError) as error:
+            raise NotFound("Invalid cursor.") from error
 
 
 class Performer(Protocol):
@@ -97,7 +134,7 @@ def perform(
     """
     performer = _performer(request)
     asked = request.data if body is None else body
-    actor = cast(Performer, performer).actor(operator=_operator(request))
+    actor = cast(Performer, performer).actor(operator=operator_of(request))
     actor = replace(actor, device_at=_device_time(request))
 
     def answer() -> Answer:
@@ -135,8 +172,9 @@ def _performer(request: Request) -> Stream:
     return performer
 
 
-def _operator(request: Request) -> str:
-    return str(request.data.get("operator", "")) if isinstance(request.data, dict) else ""
+def operator_of(request: Request) -> str:
+    """Return the badge that the request names, if it names one."""
+    return str(request.data.get("operator", ""))[:60] if isinstance(request.data, dict) else ""
 
 
 def _device_time(request: Request) -> datetime | None:
@@ -144,9 +182,9 @@ def _device_time(request: Request) -> datetime | None:
     said = request.data.get("at") if isinstance(request.data, dict) else None
     try:
         at = parse_datetime(said) if isinstance(said, str) else None
-    except ValueError:
+        return at.astimezone(UTC) if at is not None and is_aware(at) else None
+    except (ValueError, OverflowError):
         return None
-    return at if at is not None and is_aware(at) else None
 
 
 def _idempotency_key(request: Request) -> str:

@@ -31,7 +31,7 @@ from mes.burnin.services import abort_run, pause_run, read_series, resume_run, s
 from mes.ledger.services import Actor
 from mes.rest import perform
 from mes.serials.services import visible_units
-from mes.stations.services import site_of
+from mes.stations.services import require_floor, site_of
 
 
 class BurnInRunFilter(FilterSet):
@@ -73,6 +73,7 @@ class BurnInRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewset
     @extend_schema(request=StartRunSerializer, responses={201: BurnInRunDetailSerializer})
     def create(self, request: Request) -> Response:
         """Queue the burn-in of a rack."""
+        require_floor(request.auth, request.user, "burnin.add_burninrun")
         given = checked(StartRunSerializer(data=request.data))
         unit = get_object_or_404(visible_units(site_of(request.auth)), uid=given["unit"])
 
@@ -85,6 +86,7 @@ class BurnInRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewset
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, uid: str) -> Response:
         """Pause a soak; say whether the stress goes on meanwhile."""
+        require_floor(request.auth, request.user, "burnin.change_burninrun")
         run, given = self.get_object(), checked(PauseRunSerializer(data=request.data))
 
         def act(by: Actor) -> dict[str, Any]:
@@ -97,6 +99,7 @@ class BurnInRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewset
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, uid: str) -> Response:
         """Let a paused run go on."""
+        require_floor(request.auth, request.user, "burnin.change_burninrun")
         run = self.get_object()
         return perform(request, lambda by: self._shown(resume_run(run=run, by=by)))
 
@@ -104,6 +107,7 @@ class BurnInRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewset
     @action(detail=True, methods=["post"])
     def abort(self, request: Request, uid: str) -> Response:
         """End a run without a verdict on the rack."""
+        require_floor(request.auth, request.user, "burnin.change_burninrun")
         run, given = self.get_object(), checked(AbortRunSerializer(data=request.data))
         return perform(request, lambda by: self._shown(abort_run(run=run, reason=given["reason"], by=by)))
 
@@ -130,6 +134,7 @@ class SetBmc(APIView):
     @extend_schema(request=SetBmcSerializer, responses={200: BmcSerializer})
     def put(self, request: Request, uid: str) -> Response:
         """Set address and login; the password is stored encrypted and never comes back."""
+        require_floor(request.auth, request.user, "burnin.change_bmcendpoint")
         unit = get_object_or_404(visible_units(site_of(request.auth)), uid=uid)
         given = checked(SetBmcSerializer(data=request.data))
         url, username, password = given["url"], given["username"], given["password"]

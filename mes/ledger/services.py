@@ -4,11 +4,11 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from mes.errors import RuleViolation
@@ -150,25 +150,30 @@ def answer_once(
             refusal = violation
         return attempt(lambda: refuse(refusal))
 
-    try:
-        return decide_again_when_stale(decide)
-    except IntegrityError:
-        stored = _stored_answer(scope, key, fingerprint)
-        if stored is None:
-            raise
-        return stored
+    return decide_again_when_stale(decide)
 
 
 STALE_TRIES = 5
+RIVALRY = {"40001", "40P01"}  # serialization failure, deadlock
 
 
 def decide_again_when_stale(act: Callable[[], Answer]) -> Answer:
-    """Run an act, again when a row changed under it, else refuse ``changed_meanwhile``."""
-    for _ in range(STALE_TRIES):
+    """Run an act, again when a rival changed a row, took a unique value, or locked rows the other way round.
+
+    The next run sees what the rival did and answers or refuses by it. Refuses with ``changed_meanwhile`` when
+    rivals do not end; raises IntegrityError when the act breaks a constraint by itself.
+    """
+    for tries_left in reversed(range(STALE_TRIES)):
         try:
             return act()
         except StaleRow:
             continue
+        except IntegrityError:
+            if not tries_left:
+                raise
+        except OperationalError as error:
+            if getattr(error.__cause__, "sqlstate", "") not in RIVALRY:
+                raise
     raise RuleViolation(
         "changed_meanwhile",
         "Somebody else is working on the same unit.",
@@ -208,7 +213,7 @@ def _claim(name: str) -> bool:
 
 
 def _time_text(value: datetime | None) -> str:
-    return value.isoformat(timespec="microseconds") if value else ""
+    return value.astimezone(UTC).isoformat(timespec="microseconds") if value else ""
 
 
 def events_of(row: Stream) -> Iterable[Event]:

@@ -12,7 +12,9 @@ def find_by_badge(badge: str) -> User | None:
     return User.objects.filter(badge__iexact=badge, is_active=True).first()
 
 
-def require_permission(user: object, permission: str) -> None:
+def require_permission(user: object, permission: str, *, operator: object = None) -> None:
     """Raise PermissionDenied unless the caller is a person with a permission, e.g. quality.change_hold."""
+    if operator:
+        raise PermissionDenied("This takes the permission of who is signed on; name no other operator.")
     if not isinstance(user, User) or not user.has_perm(permission):
         raise PermissionDenied(f"You need the permission {permission}.")

@@ -15,9 +15,9 @@ from mes.ledger.services import Actor
 from mes.people.services import require_permission
 from mes.quality.models import Hold
 from mes.quality.services import place_hold, release_hold
-from mes.rest import perform
+from mes.rest import operator_of, perform
 from mes.serials.services import scrap_unit, visible_units
-from mes.stations.services import site_of
+from mes.stations.services import require_floor, site_of
 
 
 class ReasonSerializer(serializers.Serializer[Any]):
@@ -43,6 +43,7 @@ class HoldUnit(APIView):
     @extend_schema(request=ReasonSerializer, responses={201: HoldSerializer})
     def post(self, request: Request, uid: str) -> Response:
         """Place a hold."""
+        require_floor(request.auth, request.user, "quality.add_hold")
         unit = get_object_or_404(visible_units(site_of(request.auth)), uid=uid)
 
         def act(by: Actor) -> dict[str, Any]:
@@ -57,7 +58,7 @@ class ScrapUnit(APIView):
     @extend_schema(request=ReasonSerializer, responses={200: None})
     def post(self, request: Request, uid: str) -> Response:
         """Scrap a unit."""
-        require_permission(request.user, "quality.change_hold")
+        require_permission(request.user, "quality.change_hold", operator=operator_of(request))
         unit = get_object_or_404(visible_units(site_of(request.auth)), uid=uid)
 
         def act(by: Actor) -> dict[str, Any]:
@@ -83,7 +84,7 @@ class HoldViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
     @action(detail=True, methods=["post"])
     def release(self, request: Request, pk: str) -> Response:
         """Release a hold."""
-        require_permission(request.user, "quality.change_hold")
+        require_permission(request.user, "quality.change_hold", operator=operator_of(request))
         hold = self.get_object()
 
         def act(by: Actor) -> dict[str, Any]:

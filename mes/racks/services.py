@@ -45,8 +45,9 @@ def install_unit(
 ) -> Installation:
     """Put a child into a slot of a parent.
 
-    Refuses with ``slot_not_in_assembly``, ``wrong_part``, ``wrong_revision``, ``slot_occupied``,
-    ``already_installed``, ``unit_not_finished``, ``unit_held``, ``unit_scrapped`` or ``unit_shipped``.
+    Refuses with ``slot_not_in_assembly``, ``wrong_part``, ``wrong_revision``, ``wrong_site``,
+    ``slot_occupied``, ``already_installed``, ``unit_closed``, ``unit_not_finished``, ``unit_held``,
+    ``child_held``, ``unit_scrapped`` or ``unit_shipped``.
     """
     units = lock_units(parent.pk, child.pk)
     return place_unit(parent=units[parent.pk], slot=slot, child=units[child.pk], by=by, operation=operation)
@@ -58,8 +59,9 @@ def place_unit(
     """Do what ``install_unit`` does with units that the caller has locked in this transaction."""
     require_usable(parent)
     require_usable(child)
+    _require_nothing_held(child)
     _require_fit(parent, slot, child)
-    root = _require_free(parent, slot, child)
+    _require_free(parent, slot, child)
     payload = {"slot": slot.name, "parent": str(parent.uid), "child": str(child.uid), "serial": child.serial}
     events = [
         advance(child, "unit.installed", by=by, payload=payload),
@@ -71,14 +73,14 @@ def place_unit(
         parent=parent,
         slot=slot,
         child=child,
-        root=root,
+        root=parent,
         parent_level=parent.level,
         child_level=child.level,
         operation=operation,
         installed_by=by.person,
     )
     if child.live_children:
-        Installation.objects.live().filter(root=child).update(root=root)
+        Installation.objects.live().filter(root=child).update(root=parent)
     record(*events)
     return installation
 
@@ -97,12 +99,17 @@ def declare_contents(*, unit: Unit, contents: list[tuple[str, Unit]], by: Actor)
             next_step="Start the operation that fills the slot.",
         )
     slots = {name: find_slot(revision=unit.part_revision, name=name) for name, _ in contents}
-    return [install_unit(parent=unit, slot=slots[name], child=child, by=by) for name, child in contents]
+    units = lock_units(unit.pk, *(child.pk for _, child in contents))
+    return [
+        place_unit(parent=units[unit.pk], slot=slots[name], child=units[child.pk], by=by, operation=None)
+        for name, child in contents
+    ]
 
 
 @transaction.atomic
 def remove_unit(*, parent: Unit, slot: Slot, reason: str, by: Actor) -> Installation:
     """Take what is in a slot out of it. Refuses with ``slot_empty``; held units may be taken out."""
+    require_out(parent)
     found = Installation.objects.live().filter(parent=parent, slot=slot).first()
     if found is None:
         raise _slot_empty(slot)
@@ -123,6 +130,14 @@ def remove_unit(*, parent: Unit, slot: Slot, reason: str, by: Actor) -> Installa
     return found
 
 
+def lock_with_child(*, parent: Unit, slot: Slot) -> Unit:
+    """Return a parent, locked together with what is in a slot of it, in the house's order."""
+    child_id = (
+        Installation.objects.live().filter(parent=parent, slot=slot).values_list("child", flat=True).first()
+    )
+    return lock_units(parent.pk, *([child_id] if child_id else []))[parent.pk]
+
+
 def _slot_empty(slot: Slot) -> RuleViolation:
     return RuleViolation(
         "slot_empty",
@@ -137,6 +152,13 @@ def _require_fit(parent: Unit, slot: Slot, child: Unit) -> None:
     if place is None or place.slot.pk != slot.pk:
         raise _no_such_slot(parent.part_revision, slot.name)
     part = child.part_revision.part
+    if child.site_id != parent.site_id:
+        raise RuleViolation(
+            "wrong_site",
+            f"{child.serial} belongs to another site than {parent.serial}.",
+            rule="a unit is built at one site",
+            next_step="Receive it at this site first.",
+        )
     if part.pk not in place.part_ids:
         raise RuleViolation(
             "wrong_part",
@@ -165,13 +187,13 @@ def _require_fit(parent: Unit, slot: Slot, child: Unit) -> None:
         )
 
 
-def _require_free(parent: Unit, slot: Slot, child: Unit) -> Unit:
-    """Refuse when the slot or the child is taken; return the topmost unit above the slot."""
-    root = parent
+def _require_free(parent: Unit, slot: Slot, child: Unit) -> None:
     placements = Installation.objects.live().filter(
         Q(parent=parent, slot=slot) | Q(child__in=(parent.pk, child.pk))
     )
-    for placed in placements.select_related("root", "parent", "slot", "child"):
+    for placed in placements.select_related("parent", "slot", "child"):
+        if placed.child_id == parent.pk:
+            raise _closed(placed)
         if placed.parent_id == parent.pk and placed.slot_id == slot.pk:
             raise RuleViolation(
                 "slot_occupied",
@@ -180,16 +202,49 @@ def _require_free(parent: Unit, slot: Slot, child: Unit) -> Unit:
                 next_step="Scan a free slot, or remove what is in it first.",
                 occupied_by=str(placed.child.uid),
             )
-        if placed.child_id == child.pk:
-            raise RuleViolation(
-                "already_installed",
-                f"{child.serial} is installed in {placed.slot.name} of {placed.parent.serial}.",
-                rule="one place per unit",
-                next_step="Check the serial label; remove it there first if it really is here.",
-                installed_in=str(placed.parent.uid),
-            )
-        root = placed.root
-    return root
+        raise RuleViolation(
+            "already_installed",
+            f"{child.serial} is installed in {placed.slot.name} of {placed.parent.serial}.",
+            rule="one place per unit",
+            next_step="Check the serial label; remove it there first if it really is here.",
+            installed_in=str(placed.parent.uid),
+        )
+
+
+def require_out(unit: Unit) -> None:
+    """Refuse with ``unit_closed`` while a unit is itself installed: its parent would not know."""
+    placed = Installation.objects.live().select_related("parent", "slot", "child").filter(child=unit).first()
+    if placed is not None:
+        raise _closed(placed)
+
+
+def _closed(placed: Installation) -> RuleViolation:
+    return RuleViolation(
+        "unit_closed",
+        f"{placed.child.serial} is installed in {placed.slot.name} of {placed.parent.serial}.",
+        rule="what is installed is not worked on",
+        next_step=f"Take it out of {placed.parent.serial} first.",
+        installed_in=str(placed.parent.uid),
+    )
+
+
+def require_nothing_held_inside(unit: Unit) -> None:
+    """Refuse with ``child_held`` while anything inside a top unit is on hold."""
+    held = Installation.objects.live().select_related("child").filter(root=unit, child__held=True).first()
+    if held is not None:
+        raise RuleViolation(
+            "child_held",
+            f"{held.child.serial} inside {unit.serial} is on hold.",
+            rule="a held unit stops what it is in",
+            release="A supervisor releases the hold with a reason.",
+            next_step="Swap it, or call a supervisor.",
+            unit=str(held.child.uid),
+        )
+
+
+def _require_nothing_held(child: Unit) -> None:
+    if child.live_children:
+        require_nothing_held_inside(child)
 
 
 @dataclass(slots=True)

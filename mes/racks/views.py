@@ -13,7 +13,7 @@ from mes.ledger.services import Actor
 from mes.racks.services import declare_contents
 from mes.rest import perform
 from mes.serials.services import visible_units
-from mes.stations.services import site_of
+from mes.stations.services import require_floor, require_sign_on, site_of
 
 
 class ContentSerializer(serializers.Serializer[Any]):
@@ -35,6 +35,7 @@ class Contents(APIView):
     @extend_schema(request=ContentsSerializer, responses={201: ContentsSerializer})
     def post(self, request: Request, uid: str) -> Response:
         """Install the contents into their slots without an operation."""
+        require_floor(request.auth, request.user, "racks.add_installation")
         units = visible_units(site_of(request.auth))
         unit = get_object_or_404(units, uid=uid)
         given = ContentsSerializer(data=request.data)
@@ -45,6 +46,7 @@ class Contents(APIView):
             raise serializers.ValidationError({"contents": ["Some of these units do not exist."]})
 
         def act(by: Actor) -> dict[str, Any]:
+            require_sign_on(by)
             declare_contents(
                 unit=unit, contents=[(row["slot"], children[row["child"]]) for row in rows], by=by
             )

@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Upper
 from django.utils import timezone
 
 from mes.ledger.models import Stream
@@ -45,7 +46,9 @@ class Lot(Stream, Origin):
     received_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["part", "supplier", "number"], name="lot_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["site", "part", "supplier", "number"], name="lot_once")
+        ]
         indexes = [models.Index(fields=["number"], name="lot_by_number")]
 
     def __str__(self) -> str:
@@ -78,7 +81,7 @@ class Unit(Stream, Origin):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["part_revision", "serial"], name="unit_serial_once"),
+            models.UniqueConstraint("part_revision", Upper("serial"), name="unit_serial_once"),
             models.CheckConstraint(condition=Q(live_children__gte=0), name="unit_children_not_negative"),
             models.CheckConstraint(
                 condition=~Q(state="scrapped") | Q(live_children=0), name="scrapped_unit_has_no_children"
@@ -124,7 +127,7 @@ class Identifier(models.Model):
 class SerialCounter(models.Model):
     """The last number given to a unit of ours under a prefix."""
 
-    prefix = models.CharField(max_length=20, unique=True)
+    prefix = models.CharField(max_length=80, unique=True)
     last = models.PositiveIntegerField(default=0)
 
     def __str__(self) -> str:

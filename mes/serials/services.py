@@ -22,7 +22,7 @@ def receive_lot(*, site: Site, part: Part, supplier: Supplier, number: str, by: 
     Refuses with ``lot_exists`` when the supplier's lot of this part is already known.
     """
     lot, created = Lot.objects.get_or_create(
-        part=part, supplier=supplier, number=number, defaults={"site": site, **origin}
+        site=site, part=part, supplier=supplier, number=number, defaults=origin
     )
     if not created:
         raise RuleViolation(
@@ -101,12 +101,21 @@ def create_units(
 
 
 def next_serials(*, prefix: str, count: int) -> list[str]:
-    """Return the next ``count`` serials under a prefix, e.g. RACK0001; never the same one twice."""
+    """Return the next ``count`` serials under a prefix, e.g. RACK0001, that no unit has; never one twice."""
+    serials: list[str] = []
     with transaction.atomic():
         SerialCounter.objects.get_or_create(prefix=prefix)
-        SerialCounter.objects.filter(prefix=prefix).update(last=F("last") + count)
-        last = SerialCounter.objects.get(prefix=prefix).last
-    return [f"{prefix}{number:0{SERIAL_DIGITS}d}" for number in range(last - count + 1, last + 1)]
+        while missing := count - len(serials):
+            SerialCounter.objects.filter(prefix=prefix).update(last=F("last") + missing)
+            last = SerialCounter.objects.get(prefix=prefix).last
+            numbers = range(last - missing + 1, last + 1)
+            serials += _free_serials([f"{prefix}{number:0{SERIAL_DIGITS}d}" for number in numbers])
+    return serials
+
+
+def _free_serials(serials: list[str]) -> list[str]:
+    taken = set(Unit.objects.filter(serial__in=serials).values_list("serial", flat=True))
+    return [serial for serial in serials if serial not in taken]
 
 
 def lock_units(*pks: int) -> dict[int, Unit]:
@@ -192,7 +201,7 @@ def _require_released(part_revision: PartRevision) -> None:
 
 
 def _new_unit(*, site: Site, part_revision: PartRevision, serial: str, state: Unit.State) -> Unit:
-    if Unit.objects.filter(part_revision=part_revision, serial=serial).exists():
+    if Unit.objects.filter(part_revision=part_revision, serial__iexact=serial).exists():
         raise RuleViolation(
             "serial_exists",
             f"{part_revision} with serial {serial} exists already.",

@@ -15,7 +15,7 @@ from mes.rest import perform
 from mes.serials.models import Identifier, Lot, Unit
 from mes.serials.serializers import LotSerializer, ReceiveLotSerializer, ReceiveUnitSerializer, UnitSerializer
 from mes.serials.services import receive_lot, receive_unit
-from mes.stations.services import site_of
+from mes.stations.services import require_floor, site_of
 
 
 class UnitFilter(FilterSet):
@@ -51,6 +51,7 @@ class UnitViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
     @extend_schema(request=ReceiveUnitSerializer, responses={201: UnitSerializer})
     def create(self, request: Request) -> Response:
         """Receive one unit into stock."""
+        require_floor(request.auth, request.user, "serials.add_unit")
 
         def act(by: Actor) -> dict[str, Any]:
             unit = receive_unit(by=by, **with_site(ReceiveUnitSerializer(data=request.data), request))
@@ -74,6 +75,7 @@ class LotViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
     @extend_schema(request=ReceiveLotSerializer, responses={201: LotSerializer})
     def create(self, request: Request) -> Response:
         """Receive one lot."""
+        require_floor(request.auth, request.user, "serials.add_lot")
 
         def act(by: Actor) -> dict[str, Any]:
             lot = receive_lot(by=by, **with_site(ReceiveLotSerializer(data=request.data), request))
@@ -95,4 +97,6 @@ def with_site(serializer: serializers.Serializer[Any], request: Request) -> dict
     site = site_of(request.auth) or data.get("site")
     if site is None:
         raise serializers.ValidationError({"site": ["Name the site."]})
+    if (lot := data.get("lot")) is not None and lot.site_id != site.pk:
+        raise serializers.ValidationError({"lot": ["There is no such lot."]})
     return {**data, "site": site}

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 
 from mes.people.models import User
 from mes.stations.models import Device
-from mes.stations.services import SESSION_KEY, find_by_token, note_seen
+from mes.stations.services import find_by_token, find_paired, note_seen
 
 
 class DeviceTokenAuthentication(BaseAuthentication):
@@ -23,7 +23,7 @@ class DeviceTokenAuthentication(BaseAuthentication):
         if device is None:
             raise AuthenticationFailed("This token is unknown, expired or revoked.")
         note_seen(device)
-        return device.operator or device, device
+        return device.caller, device
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
@@ -33,15 +33,12 @@ class TerminalAuthentication(SessionAuthentication):
     """The session of a browser that was paired with a terminal device."""
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
-        pk = request._request.session.get(SESSION_KEY)
-        if pk is None:
-            return None
-        device = Device.objects.select_related("station__line__site", "operator").filter(pk=pk).first()
-        if device is None or not device.is_usable:
+        device = find_paired(request._request.session)
+        if device is None:
             return None
         self.enforce_csrf(request)
         note_seen(device)
-        return device.operator or device, device
+        return device.caller, device
 
 
 class DeviceTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

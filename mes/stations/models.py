@@ -11,6 +11,7 @@ from django.utils import timezone
 from mes.errors import RuleViolation
 from mes.ledger.models import Stream
 from mes.ledger.services import Actor
+from mes.people.models import User
 from mes.people.services import find_by_badge
 
 
@@ -84,6 +85,11 @@ class Device(Stream):
         now = timezone.now()
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
 
+    @property
+    def caller(self) -> "User | Device":
+        """Return who calls: the person signed on, while that person is active, else the device itself."""
+        return self.operator if self.operator and self.operator.is_active else self
+
     def new_token(self) -> str:
         """Give the unsaved or saved device a new token and return it; only its hash is kept."""
         self.prefix, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
@@ -92,7 +98,7 @@ class Device(Stream):
 
     def actor(self, operator: str = "") -> Actor:
         """Return this device acting for the badge named, else for the person signed on."""
-        person = self.operator.username if self.operator else ""
+        person = self.operator.username if self.operator and self.operator.is_active else ""
         if operator:
             named = find_by_badge(operator)
             if named is None:

@@ -1,6 +1,8 @@
 """The door of stations: enrol and revoke devices, sign people on and off."""
 
+from collections.abc import MutableMapping
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -8,6 +10,7 @@ from django.utils import timezone
 from mes.errors import RuleViolation
 from mes.ledger.services import Actor, advance, locked, record
 from mes.people.models import User
+from mes.people.services import require_permission
 from mes.stations.models import Device, Site, Station, hash_secret
 
 SESSION_KEY = "terminal_device"  # names the paired terminal in a browser's session
@@ -80,9 +83,27 @@ def sign_off(*, device: Device, by: Actor) -> Device:
     return device
 
 
+def pair_session(session: MutableMapping[str, Any], device: Device) -> None:
+    """Let a browser's session act as a device, until the device's token is renewed or revoked."""
+    session[SESSION_KEY] = [device.pk, device.prefix]
+
+
+def unpair_session(session: MutableMapping[str, Any]) -> None:
+    """Let a browser's session act as no device any more."""
+    session.pop(SESSION_KEY, None)
+
+
+def find_paired(session: MutableMapping[str, Any]) -> Device | None:
+    """Return the usable device a browser's session is paired with, if any."""
+    pk, prefix = session.get(SESSION_KEY) or (None, None)
+    devices = Device.objects.select_related("station__line__site", "operator")
+    device = devices.filter(pk=pk, prefix=prefix).first() if pk else None
+    return device if device is not None and device.is_usable else None
+
+
 def find_by_token(token: str) -> Device | None:
     """Return the device a `prefix.secret` token belongs to, if the token is right and usable."""
-    prefix, _, secret = token.partition(".")
+    prefix, _, secret = token.replace("\x00", "").partition(".")
     device = Device.objects.select_related("station__line__site", "operator").filter(prefix=prefix).first()
     if device is None or not secret or device.secret_hash != hash_secret(secret):
         return None
@@ -126,6 +147,12 @@ def move_device(*, device: Device, station: Station, by: Actor) -> Device:
 def site_of(auth: object) -> Site | None:
     """Return the only site a caller sees: that of its device; None for people, who see every site."""
     return auth.station.line.site if isinstance(auth, Device) else None
+
+
+def require_floor(auth: object, user: object, permission: str) -> None:
+    """Let devices through, and people who have a permission; raises PermissionDenied for others."""
+    if not isinstance(auth, Device):
+        require_permission(user, permission)
 
 
 def require_device(auth: object) -> Device:

@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from mes.stations.models import Device
-from mes.stations.services import SESSION_KEY, find_by_token, note_seen
+from mes.stations.services import find_by_token, find_paired, note_seen, pair_session, unpair_session
 from mes.terminal.policy import own_origin_only
 from mes.terminal.work import cursor_of, next_action, read_session, read_work
 from mes.workorders.models import WorkSession
@@ -30,11 +30,11 @@ def pair(request: HttpRequest) -> HttpResponse:
     device = find_by_token(token) if request.method == "POST" else None
     if device is not None:
         request.session.cycle_key()
-        request.session[SESSION_KEY] = device.pk
+        pair_session(request.session, device)
         request.session.set_expiry(PAIRED_FOR)
         return redirect("terminal:page")
     refused = request.method == "POST"
-    facts = {"token": token, "refused": refused, "device": paired_device(request), "version": VERSION}
+    facts = {"token": token, "refused": refused, "device": find_paired(request.session), "version": VERSION}
     return render(request, "terminal/pair.html", facts, status=422 if refused else 200)
 
 
@@ -43,7 +43,7 @@ def pair(request: HttpRequest) -> HttpResponse:
 @own_origin_only
 def unpair(request: HttpRequest) -> HttpResponse:
     """Make this browser no device any more; whoever is signed on at the device stays signed on there."""
-    request.session.pop(SESSION_KEY, None)
+    unpair_session(request.session)
     request.session.cycle_key()
     return redirect("terminal:pair")
 
@@ -53,7 +53,7 @@ def unpair(request: HttpRequest) -> HttpResponse:
 @own_origin_only
 def page(request: HttpRequest) -> HttpResponse:
     """Show the terminal of the paired device."""
-    device = paired_device(request)
+    device = find_paired(request.session)
     if device is None:
         return redirect("terminal:pair")
     return render(request, "terminal/page.html", _shown(device, read_session(device)))
@@ -64,7 +64,7 @@ def page(request: HttpRequest) -> HttpResponse:
 @own_origin_only
 def state(request: HttpRequest) -> HttpResponse:
     """Answer the live parts of the page as HTML; 204 when `?cursor=` is still true, 403 when not paired."""
-    device = paired_device(request)
+    device = find_paired(request.session)
     if device is None:
         return HttpResponse(status=403)
     note_seen(device)
@@ -72,14 +72,6 @@ def state(request: HttpRequest) -> HttpResponse:
     if request.GET.get("cursor") == cursor_of(device, session):
         return HttpResponse(status=204)
     return render(request, "terminal/state.html", _shown(device, session))
-
-
-def paired_device(request: HttpRequest) -> Device | None:
-    """Return the device this browser acts as; None when not paired, or its token was revoked or expired."""
-    pk = request.session.get(SESSION_KEY)
-    devices = Device.objects.select_related("station__line", "operator")
-    device = devices.filter(pk=pk).first() if pk else None
-    return device if device and device.is_usable else None
 
 
 def _shown(device: Device, session: WorkSession | None) -> dict[str, Any]:

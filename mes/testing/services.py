@@ -89,9 +89,19 @@ def record_test_run(
     return run
 
 
-def passed_procedures(*, unit: Unit, procedures: Iterable[str]) -> Mapping[str, str]:
-    """Return the outcome of the latest live run of each procedure that was run on the unit."""
-    runs = TestRun.objects.filter(unit=unit, procedure__in=set(procedures), superseded_at__isnull=True)
+def live_outcomes(
+    *, unit: Unit, procedures: Iterable[str], configuration: str, operation: Operation | None = None
+) -> Mapping[str, str]:
+    """Return the outcome of the latest live run of each procedure on the unit as it is built now.
+
+    A run on another ``configuration`` says nothing of this one; with ``operation``, only runs judged by the
+    limits of that operation count.
+    """
+    runs = TestRun.objects.filter(
+        unit=unit, procedure__in=set(procedures), configuration=configuration, superseded_at__isnull=True
+    )
+    if operation is not None:
+        runs = runs.filter(operation=operation)
     return dict(runs.order_by("id").values_list("procedure", "outcome"))
 
 
@@ -105,9 +115,7 @@ def measure(
     name: str, value: Any, *, unit: str = "", low: float | None = None, high: float | None = None
 ) -> Measurement:
     """Return a measurement judged by its own limits, bounds included; NaN and text never pass."""
-    number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-    if number is not None and not math.isfinite(number):
-        number = None
+    number = _finite(value)
     measurement = Measurement(
         name=name,
         value=number,
@@ -119,6 +127,16 @@ def measure(
     )
     measurement.verdict = _verdict(measurement)
     return measurement
+
+
+def _finite(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _verdict(measurement: Measurement) -> str:

@@ -7,11 +7,16 @@ from mes.errors import RuleViolation
 from mes.ledger.services import Actor
 from mes.products.models import Gate, Operation
 from mes.products.services import Place, operations_of
-from mes.racks.services import empty_places
+from mes.racks.services import (
+    configuration_digest,
+    empty_places,
+    require_nothing_held_inside,
+    require_out,
+)
 from mes.serials.models import Unit
 from mes.serials.services import require_usable
 from mes.stations.services import require_sign_on
-from mes.testing.services import PASS, passed_procedures
+from mes.testing.services import PASS, live_outcomes
 from mes.workorders.models import OperationRun, OrderUnit, WorkOrder
 
 RUNNING, COMPLETE = OperationRun.State.RUNNING, OperationRun.State.COMPLETE
@@ -86,6 +91,7 @@ def require_start(position: Position, operation: Operation, work_center: str, by
     """Ask every rule that an operation must meet to start."""
     require_sign_on(by)
     require_usable(position.unit)
+    require_out(position.unit)
     require_order_running(position)
     require_work_center(operation, work_center)
     _require_turn(position, operation)
@@ -98,6 +104,8 @@ def require_completion(position: Position, operation: Operation, work_center: st
     require_usable(position.unit)
     require_work_center(operation, work_center)
     require_running(position, operation)
+    _require_open(position, operation)
+    require_nothing_held_inside(position.unit)
     _require_gates(position.unit, operation, Gate.Moment.COMPLETE)
 
 
@@ -146,6 +154,10 @@ def _require_turn(position: Position, operation: Operation) -> None:
             rule="one live run per operation",
             next_step=_turn(position),
         )
+    _require_open(position, operation)
+
+
+def _require_open(position: Position, operation: Operation) -> None:
     if operation not in position.open_operations:
         raise RuleViolation(
             "operation_out_of_order",
@@ -162,7 +174,7 @@ def _require_gates(unit: Unit, operation: Operation, moment: str) -> None:
     if any(gate.rule == Gate.Rule.SLOTS_FILLED for gate in gates):
         _require_slots(empty_places(unit=unit, filled_at=operation.sequence), operation)
     if procedures:
-        _require_tests(unit, operation, procedures)
+        _require_tests(unit, operation, procedures, moment)
 
 
 def _require_slots(empty: Iterable[Place], operation: Operation) -> None:
@@ -178,14 +190,17 @@ def _require_slots(empty: Iterable[Place], operation: Operation) -> None:
         )
 
 
-def _require_tests(unit: Unit, operation: Operation, procedures: list[str]) -> None:
-    outcomes = passed_procedures(unit=unit, procedures=procedures)
+def _require_tests(unit: Unit, operation: Operation, procedures: list[str], moment: str) -> None:
+    judged_by = operation if moment == Gate.Moment.COMPLETE else None
+    outcomes = live_outcomes(
+        unit=unit, procedures=procedures, configuration=configuration_digest(unit), operation=judged_by
+    )
     for procedure in procedures:
         outcome = outcomes.get(procedure)
         if outcome is None:
             raise RuleViolation(
                 "test_missing",
-                f"{operation} needs the test {procedure}, which was not run on {unit.serial}.",
+                f"{operation} needs the test {procedure}; {unit.serial} was not tested as it is built now.",
                 rule=str(Gate.Rule.TEST_PASSED),
                 next_step=f"Run {procedure}.",
                 procedure=procedure,

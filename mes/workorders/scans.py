@@ -16,10 +16,10 @@ from mes.racks.models import Installation
 from mes.racks.services import empty_places, find_slot
 from mes.serials.barcodes import Label, MalformedBarcode, Syntax, parse
 from mes.serials.models import Lot, Unit
-from mes.serials.services import find_units
+from mes.serials.services import find_units, require_usable
 from mes.stations.models import Device, Station
-from mes.stations.services import move_device, sign_off, sign_on
-from mes.workorders.gates import Position, position_of
+from mes.stations.services import move_device, require_sign_on, sign_off, sign_on
+from mes.workorders.gates import Position, position_of, require_work_center
 from mes.workorders.guidance import SIGN_ON, TAKE_UP, next_step
 from mes.workorders.models import WorkSession
 from mes.workorders.services import complete_operation, install_child, start_operation
@@ -50,10 +50,7 @@ def scan(*, device: Device, raw: str, by: Actor, symbology: str | None = None) -
     Returns the answer of `POST /scans/` as JSON-ready data. Refuses with ``malformed_barcode``,
     ``unknown_code``, ``ambiguous_identifier`` or the codes of the act it led to.
     """
-    session, _ = WorkSession.objects.select_related("unit__part_revision__part", "slot").get_or_create(
-        device=device
-    )
-    session.device = device
+    session = _session_of(device)
     now = timezone.now()
     if session.last_raw == raw and session.last_at and now - session.last_at < SAME_CODE_COUNTS_ONCE:
         return _answer(DUPLICATE, "Scanned twice", "The same code came twice; it counts once.", session)
@@ -66,6 +63,16 @@ def scan(*, device: Device, raw: str, by: Actor, symbology: str | None = None) -
     session.last_raw, session.last_at = raw, now
     session.save()
     return answer
+
+
+def _session_of(device: Device) -> WorkSession:
+    """Return what the device works on, locked: its scans are answered one after the other."""
+    sessions = WorkSession.objects.select_for_update(of=("self",)).select_related(
+        "unit__part_revision__part", "slot"
+    )
+    session = sessions.filter(device=device).first() or WorkSession.objects.create(device=device)
+    session.device = device
+    return session
 
 
 def _parse(raw: str, symbology: str | None) -> Label:
@@ -232,6 +239,9 @@ def _work_on(scan: Scan, unit: Unit) -> dict[str, Any]:
     if position.state_of(operation) == "waiting":
         start_operation(unit=unit, sequence=operation.sequence, station=scan.device.station, by=scan.by)
         return _answer(ACCEPTED, "Started", f"{operation} of {unit.serial} is running.", scan.session)
+    require_sign_on(scan.by)
+    require_usable(unit)
+    require_work_center(operation, scan.device.station.work_center)
     return _answer(ACCEPTED, "Resumed", f"{operation} of {unit.serial} goes on.", scan.session)
 
 

@@ -161,6 +161,12 @@ class DiagnosisSerializer(serializers.ModelSerializer[Diagnosis]):
         exclude = ("id", "run")
 
 
+class ProcedureSerializer(serializers.Serializer[Any]):
+    """Which test of the route a run is; the run's own name if it is left out."""
+
+    procedure = serializers.CharField(max_length=60, required=False, default=None)
+
+
 class TestRunSerializer(serializers.ModelSerializer[TestRun]):
     """A test run as reported and as judged."""
 

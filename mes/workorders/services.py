@@ -8,9 +8,9 @@ from django.utils import timezone
 
 from mes.errors import RuleViolation
 from mes.ledger.services import Actor, advance, locked, record
-from mes.products.models import FirmwareBaseline, Operation, PartRevision, RetestRule, Route
+from mes.products.models import FirmwareBaseline, Operation, PartRevision, RetestRule, Route, Slot
 from mes.racks.models import Installation
-from mes.racks.services import configuration_digest, find_slot, place_unit, remove_unit
+from mes.racks.services import configuration_digest, find_slot, lock_with_child, place_unit, remove_unit
 from mes.serials.models import Unit
 from mes.serials.services import create_units, lock_units, next_serials
 from mes.stations.models import Site, Station
@@ -190,35 +190,40 @@ class Removal:
 
 @transaction.atomic
 def remove_child(*, unit: Unit, slot_name: str, reason: str, by: Actor) -> Removal:
-    """Take a child out of a slot; the route's retest rules say which complete operations must be repeated.
+    """Take a child out of a slot; the route's retest rules say which operations must be repeated.
 
     The operation that fills the slot is always repeated, for the slot is filled nowhere else.
     """
     require_sign_on(by)
     slot = find_slot(revision=unit.part_revision, name=slot_name)
-    unit = lock_units(unit.pk)[unit.pk]
+    unit = lock_with_child(parent=unit, slot=slot)
     position = position_of(unit)
     rules = list(RetestRule.objects.filter(route=position.order.route, slot_type=slot.type))
     sequences = {slot.filled_at, *(sequence for rule in rules for sequence in rule.repeats)}
     installation = remove_unit(parent=unit, slot=slot, reason=reason, by=by)
-    repeated = [
-        operation
-        for operation in position.operations
-        if operation.sequence in sequences and position.state_of(operation) == COMPLETE
-    ]
+    named = [operation for operation in position.operations if operation.sequence in sequences]
+    repeated = [operation for operation in named if _is_undone(position.state_of(operation), operation, slot)]
     names = [rule.name for rule in rules]
-    _supersede(position, repeated, because=f"{slot.name} opened: {', '.join(names) or reason}", by=by)
+    because = f"{slot.name} opened: {', '.join(names) or reason}"
+    _supersede(position, repeated, tests_of=named, because=because, by=by)
     return Removal(installation, repeated, names)
 
 
-def _supersede(position: Position, operations: list[Operation], *, because: str, by: Actor) -> None:
-    if not operations:
-        return
+def _is_undone(state: str, operation: Operation, slot: Slot) -> bool:
+    """Return whether opening a slot undoes an operation; the one that is filling the slot just goes on."""
+    return state == COMPLETE or (state == RUNNING and operation.sequence != slot.filled_at)
+
+
+def _supersede(
+    position: Position, operations: list[Operation], *, tests_of: list[Operation], because: str, by: Actor
+) -> None:
     unit = lock_units(position.unit.pk)[position.unit.pk]
+    tests = supersede_tests(unit=unit, operations=tests_of, because=because)
+    if not operations and not tests:
+        return
     OperationRun.objects.filter(unit=unit, operation__in=operations, superseded_at__isnull=True).update(
         superseded_at=timezone.now(), superseded_because=because[:200]
     )
-    tests = supersede_tests(unit=unit, operations=operations, because=because)
     payload = {"sequences": [item.sequence for item in operations], "tests": tests, "because": because}
     was_finished = unit.state == Unit.State.FINISHED
     record(advance(unit, "operations.superseded", by=by, payload=payload, state=Unit.State.IN_WORK))

@@ -19,10 +19,10 @@ from rest_framework.views import APIView
 from mes.errors import RuleViolation
 from mes.ledger.services import Actor
 from mes.people.services import require_permission
-from mes.rest import perform
+from mes.rest import operator_of, perform
 from mes.serials.models import Unit
 from mes.serials.services import visible_units
-from mes.stations.services import require_device, site_of
+from mes.stations.services import require_device, require_floor, site_of
 from mes.testing.models import TestRun
 from mes.testing.ocp import LONGEST_LINE, MalformedOcpOutput, read_ocp
 from mes.testing.services import ocp_result
@@ -33,6 +33,7 @@ from mes.workorders.serializers import (
     InstallationSerializer,
     InstallSerializer,
     OperationRunSerializer,
+    ProcedureSerializer,
     RemoveSerializer,
     ReportTestSerializer,
     ScanAnswerSerializer,
@@ -65,7 +66,7 @@ class WorkOrderViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewset
     serializer_class = WorkOrderSerializer
     filterset_fields = ("state", "customer", "part_revision__part__number")
     lookup_field = "number"
-    lookup_value_regex = "[^/]+"
+    lookup_value_regex = "[^/\x00]+"
 
     def get_queryset(self) -> QuerySet[WorkOrder]:
         """Return the orders of the caller's site."""
@@ -75,9 +76,13 @@ class WorkOrderViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewset
     @extend_schema(request=CreateWorkOrderSerializer, responses={201: WorkOrderSerializer})
     def create(self, request: Request) -> Response:
         """Draft an order."""
-        require_permission(request.user, "workorders.add_workorder")
+        require_permission(request.user, "workorders.add_workorder", operator=operator_of(request))
         given = CreateWorkOrderSerializer(data=request.data)
         given.is_valid(raise_exception=True)
+
+        site = site_of(request.auth)
+        if site is not None and given.validated_data["site"] != site:
+            raise ValidationError({"site": ["This device belongs to another site."]})
 
         def act(by: Actor) -> dict[str, Any]:
             return dict(WorkOrderSerializer(create_order(by=by, **given.validated_data)).data)
@@ -88,7 +93,7 @@ class WorkOrderViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewset
     @action(detail=True, methods=["post"])
     def release(self, request: Request, number: str) -> Response:
         """Release an order; it creates the order's units."""
-        require_permission(request.user, "workorders.change_workorder")
+        require_permission(request.user, "workorders.change_workorder", operator=operator_of(request))
         order = self.get_object()
 
         def act(by: Actor) -> dict[str, Any]:
@@ -214,6 +219,7 @@ class TestRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     @extend_schema(request=ReportTestSerializer, responses={201: TestRunSerializer})
     def create(self, request: Request) -> Response:
         """Report a result in the native form."""
+        require_floor(request.auth, request.user, "testing.add_testrun")
         given = ReportTestSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         unit = unit_of(request, given.validated_data["unit"])
@@ -261,9 +267,12 @@ class ReportOcpTest(APIView):
     )
     def post(self, request: Request) -> Response:
         """Report."""
+        require_floor(request.auth, request.user, "testing.add_testrun")
         unit = unit_of(request, request.query_params.get("unit"))
         body: Any = request.data
-        result = ocp_result(body["run"], procedure=request.query_params.get("procedure"))
+        asked = ProcedureSerializer(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        result = ocp_result(body["run"], procedure=asked.validated_data["procedure"])
         result.details["sha256"] = body["sha256"]
 
         def act(by: Actor) -> dict[str, Any]:

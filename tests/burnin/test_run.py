@@ -18,8 +18,9 @@ from mes.burnin.tick import advance_run
 from mes.burnin.transitions import Tick, decide
 from mes.ledger.models import OutboxMessage
 from mes.ledger.services import events_of
+from mes.racks.services import configuration_digest
 from mes.testing.models import TestRun
-from mes.testing.services import passed_procedures
+from mes.testing.services import live_outcomes
 from tests.builders import TESTER
 from tests.burnin.builders import LIMITS, PROCEDURE, Bench, bench
 
@@ -43,7 +44,11 @@ def test_a_good_rack_passes_with_one_verdict() -> None:
     test = TestRun.objects.get()
     assert (test.unit, test.outcome, test.status, test.format) == (rig.rack, "PASS", "COMPLETE", "burn_in")
     assert test.operation is not None and test.operation.sequence == 20
-    assert passed_procedures(unit=rig.rack, procedures=[PROCEDURE]) == {PROCEDURE: "PASS"}
+    built = configuration_digest(rig.rack)
+    outcomes = live_outcomes(
+        unit=rig.rack, procedures=[PROCEDURE], configuration=built, operation=test.operation
+    )
+    assert outcomes == {PROCEDURE: "PASS"}
     assert test.reasons == ["A demonstration: every second counted as 60."]
     measured = {(row.component, row.name): row for row in test.measurements.all()}
     assert len(measured) == 2 * (1 + len(LIMITS))
