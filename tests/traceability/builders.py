@@ -1,5 +1,7 @@
 """A small rack with trays, boards and GPUs, built through the product's own doors."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import connection
@@ -106,6 +108,19 @@ def put(parent: Unit, slot: str, child: Unit) -> Installation:
 def take(parent: Unit, slot: str, reason: str = "broken pin") -> Installation:
     place = Slot.objects.get(revision=parent.part_revision, name=slot)
     return remove_unit(parent=parent, slot=place, reason=reason, by=TESTER)
+
+
+@contextmanager
+def taken_out(unit: Unit) -> Iterator[None]:
+    """Take a unit out of everything it is in, as has to be done to open it, and put it back afterwards."""
+    placed = unit.placements.filter(removed_at__isnull=True).first()
+    if placed is None:
+        yield
+        return
+    with taken_out(placed.parent):
+        take(placed.parent, placed.slot.name, "to be opened")
+        yield
+        put(placed.parent, placed.slot.name, unit)
 
 
 def burn_in(rack: Rack, *, time_scale: float = 1, state: str = "passed") -> BurnInRun:

@@ -14,7 +14,7 @@ from mes.ledger.services import advance as next_event
 from mes.ledger.services import record
 from mes.serials.models import Unit
 from tests.builders import TESTER, Scanner, make_scanner, make_site, make_station, make_unit
-from tests.traceability.builders import Rack, put, take
+from tests.traceability.builders import Rack, put, take, taken_out
 
 pytestmark = pytest.mark.django_db
 
@@ -70,9 +70,10 @@ def test_node_says_what_the_unit_is_and_where_it_comes_from(rack: Rack, scanner:
 def test_tree_at_a_time_is_what_was_in_it_then(rack: Rack, scanner: Scanner) -> None:
     board = rack.trays[0].installations.get().child
     old, new, before = rack.gpus[0], make_unit(rack.gpu), timezone.now()
-    take(board, "GPU0")
-    between = timezone.now()
-    put(board, "GPU0", new)
+    with taken_out(board):
+        take(board, "GPU0")
+        between = timezone.now()
+        put(board, "GPU0", new)
 
     def gpus(**query: Any) -> list[str]:
         return [child["serial"] for child in tree(scanner, board, **query)["children"]]
@@ -119,7 +120,8 @@ def test_bad_query_is_a_problem_document(
 def test_where_used_lists_every_place_newest_first(rack: Rack, scanner: Scanner) -> None:
     gpu, spare = rack.gpus[0], make_unit(rack.board)
     board = rack.trays[0].installations.get().child
-    take(board, "GPU0", reason="moved to the spare board")
+    with taken_out(board):
+        take(board, "GPU0", reason="moved to the spare board")
     put(spare, "GPU1", gpu)
     body = scanner.get(f"units/{gpu.uid}/where-used/").json()
     assert body["unit"]["serial"] == gpu.serial
@@ -127,7 +129,7 @@ def test_where_used_lists_every_place_newest_first(rack: Rack, scanner: Scanner)
     assert (now["parent"]["serial"], now["slot"], now["removed_at"]) == (spare.serial, "GPU1", None)
     assert now["root"]["serial"] == spare.serial
     assert (then["parent"]["serial"], then["slot"]) == (board.serial, "GPU0")
-    assert then["root"]["serial"] == rack.unit.serial
+    assert then["root"]["serial"] == board.serial  # which had to be taken out of the rack to be opened
     assert (then["removal_reason"], then["removed_by"]) == ("moved to the spare board", "tester")
     assert then["installed_at"] < then["removed_at"] < now["installed_at"]
 

@@ -25,7 +25,16 @@ from mes.traceability.models import Report
 from mes.traceability.services import ask_report, make_report
 from mes.workorders.services import remove_child, report_test
 from tests.builders import TESTER, make_station, make_unit, supervisor_client
-from tests.traceability.builders import RACK_TEST, Rack, alter_event, at_station, burn_in, put, take
+from tests.traceability.builders import (
+    RACK_TEST,
+    Rack,
+    alter_event,
+    at_station,
+    burn_in,
+    put,
+    take,
+    taken_out,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -92,9 +101,11 @@ def test_replacement_supersedes_and_is_told_in_full(rack: Rack) -> None:
 
 def test_part_taken_out_and_not_replaced(rack: Rack) -> None:
     board = rack.trays[0].installations.get().child
-    take(board, "GPU1")
+    with taken_out(board):
+        take(board, "GPU1")
     content = content_of(rack.unit)
-    assert content["replacements"][0]["replaced_by"] is None
+    (opened,) = [row for row in content["replacements"] if row["path"] == "U08/SC0/GPU1"]
+    assert opened["replaced_by"] is None
     assert content["empty_slots"] == ["U08/SC0/GPU1"]
     assert content["verdict"]["reservations"] == ["1 slot without a recorded unit: U08/SC0/GPU1."]
 
