@@ -2,12 +2,14 @@
 
 from typing import Any
 
+NOBODY = "Nobody; the rule must be met."
+
 
 class RuleViolation(Exception):  # noqa: N818 - a violated rule is the word of the floor, not a program error
     """A shop-floor act was refused by a rule.
 
     ``code`` is stable snake_case and part of the API; ``rule`` names the rule that fired; ``release`` says
-    who may release it (empty when nobody can); ``next_step`` tells the operator what to do now; ``facts``
+    who may release it; ``next_step`` tells the operator what to do now; ``facts``
     hold what the rule looked at.
     """
 
@@ -18,7 +20,7 @@ class RuleViolation(Exception):  # noqa: N818 - a violated rule is the word of t
         *,
         rule: str,
         next_step: str,
-        release: str = "",
+        release: str = NOBODY,
         status: int = 422,
         **facts: Any,
     ) -> None:

@@ -13,16 +13,13 @@ def triggers_off() -> Iterator[None]:
     """Let the test database be emptied: its append-only and frozen tables refuse it otherwise."""
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute("SELECT DISTINCT tgrelid::regclass::text FROM pg_trigger WHERE tgenabled = 'A'")
-            tables = [row[0] for row in cursor.fetchall()]
-            for table in tables:
-                cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+            cursor.execute("SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE tgenabled = 'A'")
+            triggers = cursor.fetchall()
+            for table, name in triggers:
+                cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER {name}")
             yield
-            for table in tables:
-                cursor.execute(
-                    f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER ledger_event_no_change,"
-                    f" ENABLE ALWAYS TRIGGER ledger_event_no_truncate"
-                )
+            for table, name in triggers:
+                cursor.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")
         else:
             cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
             triggers = cursor.fetchall()

@@ -175,6 +175,7 @@ def _require_fit(parent: Unit, slot: Slot, child: Unit) -> None:
             "wrong_revision",
             f"{slot.name} takes revision {allowed}. You scanned {child.part_revision} {child.serial}.",
             rule="revisions as the bill of material names them",
+            release="Engineering, by a new revision of the assembly.",
             next_step=f"Take a unit of revision {allowed}.",
         )
     if child.state not in {Unit.State.IN_STOCK, Unit.State.FINISHED}:

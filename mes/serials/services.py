@@ -196,6 +196,7 @@ def _require_released(part_revision: PartRevision) -> None:
             "part_not_released",
             f"{part_revision} is a draft.",
             rule="only released revisions are received and built",
+            release="Engineering releases the revision.",
             next_step="Ask engineering to release it.",
         )
 

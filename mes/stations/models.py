@@ -106,6 +106,7 @@ class Device(Stream):
                     "unknown_badge",
                     f"No person wears the badge {operator}.",
                     rule="every act has a person",
+                    release="A supervisor registers badges.",
                     next_step="Scan your own badge, or ask a supervisor to register it.",
                 )
             person = named.username

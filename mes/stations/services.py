@@ -58,6 +58,7 @@ def _require_not_revoked(device: Device) -> None:
             "device_revoked",
             f"{device.name} was revoked.",
             rule="a revoked device stays revoked",
+            release="A supervisor enrols devices.",
             next_step="Enrol it anew under another name.",
         )
 

@@ -116,6 +116,7 @@ def require_order_running(position: Position) -> None:
             "order_not_released",
             f"Order {position.order.number} is {position.order.state}.",
             rule="work belongs to a released order",
+            release="A supervisor releases the order.",
             next_step="Take a unit of a released order.",
         )
 

@@ -98,6 +98,7 @@ def release_order(*, order: WorkOrder, by: Actor) -> list[Unit]:
                 "definition_not_released",
                 f"{definition} is a draft.",
                 rule="an order builds to frozen definitions",
+                release="Engineering releases the definition.",
                 next_step="Ask engineering to release it.",
             )
     prefix = order.part_revision.part.serial_prefix or f"{order.part_revision.part.number}-"

@@ -270,6 +270,8 @@ class ReportOcpTest(APIView):
         require_floor(request.auth, request.user, "testing.add_testrun")
         unit = unit_of(request, request.query_params.get("unit"))
         body: Any = request.data
+        if "run" not in body:
+            raise ValidationError({"body": ["line 0: the output is empty"]})
         asked = ProcedureSerializer(data=request.query_params)
         asked.is_valid(raise_exception=True)
         result = ocp_result(body["run"], procedure=asked.validated_data["procedure"])

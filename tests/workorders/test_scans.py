@@ -56,7 +56,7 @@ def refused(answer: Any, code: str) -> dict[str, Any]:
     body = answer.json()
     assert (answer.status_code, body["code"], body["outcome"]) == (422, code, "refused"), body
     assert answer["Content-Type"] == "application/problem+json"
-    assert body["rule"] and body["next"] and body["detail"]
+    assert body["rule"] and body["next"] and body["detail"] and body["release"]
     event = Event.objects.filter(kind="act.refused").latest("id")
     assert event.payload["refusal"]["code"] == code
     return dict(body)

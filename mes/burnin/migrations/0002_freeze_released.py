@@ -3,7 +3,7 @@ from django.db import migrations
 from mes.products.freezing import child_of, freeze, head, thaw
 
 TABLES = [
-    head("burnin_burninprofile"),
+    head("burnin_burninprofile", "name", "version"),
     child_of("burnin_serieslimit", "profile_id", "burnin_burninprofile"),
 ]
 

@@ -4,9 +4,9 @@ from mes.products.freezing import child_of, freeze, grandchild_of, head, thaw
 
 REVISION, ROUTE, BASELINE = "products_partrevision", "products_route", "products_firmwarebaseline"
 TABLES = [
-    head(REVISION),
-    head(ROUTE),
-    head(BASELINE),
+    head(REVISION, "part_id", "revision"),
+    head(ROUTE, "part_id", "version"),
+    head(BASELINE, "name"),
     child_of("products_bomline", "parent_id", REVISION),
     child_of("products_slot", "revision_id", REVISION),
     grandchild_of("products_slot_accepts", "slot_id", "products_slot", "revision_id", REVISION),
