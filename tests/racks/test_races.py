@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from django.db import connection, connections
@@ -12,7 +13,7 @@ from mes.ledger.services import StaleRow
 from mes.ledger.verification import verify_ledger
 from mes.products.models import PartRevision, Slot
 from mes.racks.models import Installation
-from mes.racks.services import install_unit, remove_unit
+from mes.racks.services import declare_contents, install_unit, remove_unit
 from mes.serials.models import Unit
 from mes.serials.services import scrap_unit
 from tests.builders import TESTER, make_assembly, make_part, make_unit, release
@@ -112,12 +113,38 @@ def test_nothing_is_installed_into_a_unit_that_is_scrapped_meanwhile() -> None:
     slot = slot_of(trays[0])
     calls: list[Callable[[], object]] = []
     for tray in trays:
-        calls.append(lambda tray=tray: scrap_unit(unit=tray, reason="race", by=TESTER))  # type: ignore[misc]
+        calls.append(partial(scrap_unit, unit=tray, reason="race", by=TESTER))
         calls.append(install(tray, slot, make_unit(gpu)))
     ends = race(calls)
     assert ends["won"] == RIVALS // 2
     assert ends["unit_scrapped"] + ends["unit_in_use"] == RIVALS // 2
     assert not Installation.objects.live().filter(parent__state="scrapped").exists()
+
+
+def test_removing_and_installing_side_by_side_does_not_deadlock() -> None:
+    """Rows are locked in the order (level, id); the wrong order ended half of these in a deadlock."""
+    gpu, revision = make_tray(2)
+    trays = [make_unit(revision) for _ in range(RIVALS // 2)]
+    first, second = slot_of(trays[0], "GPU0"), slot_of(trays[0], "GPU1")
+    calls: list[Callable[[], object]] = []
+    for tray in trays:
+        install(tray, first, make_unit(gpu))()
+        calls.append(partial(remove_unit, parent=tray, slot=first, reason="race", by=TESTER))
+        calls.append(install(tray, second, make_unit(gpu)))
+    assert race(calls) == {"won": RIVALS}
+    assert verify_ledger().intact
+
+
+def test_contents_declared_in_opposite_orders_do_not_deadlock() -> None:
+    gpu, revision = make_tray(2)
+    calls: list[Callable[[], object]] = []
+    for _ in range(RIVALS // 4):
+        tray, one, other = make_unit(revision), make_unit(gpu), make_unit(gpu)
+        for contents in ([("GPU0", one), ("GPU1", other)], [("GPU1", one), ("GPU0", other)]):
+            calls.append(partial(declare_contents, unit=tray, contents=contents, by=TESTER))
+    ends = race(calls)
+    assert ends["won"] == RIVALS // 4
+    assert ends["already_installed"] + ends["slot_occupied"] == RIVALS // 4
 
 
 def test_two_units_cannot_be_inside_each_other() -> None:
