@@ -10,7 +10,7 @@ from django.utils import timezone
 from mes.errors import RuleViolation
 from mes.ledger.services import Actor
 from mes.people.services import find_by_badge
-from mes.products.models import Operation, Slot
+from mes.products.models import Operation, Part, Slot
 from mes.products.services import place_named
 from mes.racks.models import Installation
 from mes.racks.services import empty_places, find_slot
@@ -45,7 +45,7 @@ class Scan:
 
 
 def scan(*, device: Device, raw: str, by: Actor, symbology: str | None = None) -> dict[str, Any]:
-    """Decide what was scanned, in this order: command, badge, station, slot, unit, lot label; then act.
+    """Decide what was scanned, as command, badge, station, slot, unit, lot or part, in this order; then act.
 
     Returns the answer of `POST /scans/` as JSON-ready data. Refuses with ``malformed_barcode``,
     ``unknown_code``, ``ambiguous_identifier`` or the codes of the act it led to.
@@ -55,9 +55,8 @@ def scan(*, device: Device, raw: str, by: Actor, symbology: str | None = None) -
     if session.last_raw == raw and session.last_at and now - session.last_at < SAME_CODE_COUNTS_ONCE:
         return _answer(DUPLICATE, "Scanned twice", "The same code came twice; it counts once.", session)
     found = Scan(_parse(raw, symbology), device, session, by)
-    answer = (
-        _command(found) or _badge(found) or _station(found) or _slot(found) or _unit(found) or _lot(found)
-    )
+    meanings = (_command, _badge, _station, _slot, _unit, _lot, _part)
+    answer = next((answer for meaning in meanings if (answer := meaning(found))), None)
     if answer is None:
         raise _unknown(found.label)
     session.last_raw, session.last_at = raw, now
@@ -259,6 +258,16 @@ def _lot(scan: Scan) -> dict[str, Any] | None:
     return _answer(
         NEEDS_MORE, f"Lot {lot.number}", f"{lot.part.name} from {lot.supplier.name}.", scan.session
     )
+
+
+def _part(scan: Scan) -> dict[str, Any] | None:
+    number = scan.label.part_number or scan.label.value
+    if scan.label.serial or not number:
+        return None
+    part = Part.objects.filter(Q(number__iexact=number) | Q(maker_number__iexact=number)).first()
+    if part is None:
+        return None
+    return _answer(NEEDS_MORE, part.name, f"{part.number} is a part. Scan the serial too.", scan.session)
 
 
 def _turn(position: Position, station: Station) -> Operation:

@@ -7,8 +7,8 @@ import pytest
 from mes.ledger.models import Event
 from mes.quality.services import place_hold
 from mes.racks.models import Installation
-from mes.serials.models import Identifier
-from mes.serials.services import scrap_unit
+from mes.serials.models import Identifier, Supplier
+from mes.serials.services import receive_lot, scrap_unit
 from mes.stations.models import Device
 from tests.builders import (
     TESTER,
@@ -120,6 +120,21 @@ def test_hand_scanner_moves_by_scanning_a_station(floor: Floor) -> None:
     make_station("TEST", code="ST-TEST-9")
     assert floor.scan("ST-TEST-9").json()["detail"] == "This device works at ST-TEST-9."
     refused(floor.scan(floor.unit.serial), "wrong_station")
+
+
+def test_label_of_a_part_asks_for_the_serial(floor: Floor) -> None:
+    number = floor.gpu.part.number
+    for label in (number, f"[)>\x1e06\x1d1P{number}\x1dQ10\x1e\x04"):
+        answer = floor.scan(label).json()
+        assert (answer["outcome"], answer["title"]) == ("needs_more", "gpu")
+    refused(floor.scan(f"[)>\x1e06\x1d1P{number}\x1dSNO-SUCH\x1e\x04"), "unknown_code")
+
+
+def test_label_of_a_lot_names_it(floor: Floor) -> None:
+    supplier = Supplier.objects.create(code="DEMO-A", name="Demo supplier A")
+    receive_lot(site=make_site(), part=floor.gpu.part, supplier=supplier, number="LOT7", by=TESTER)
+    answer = floor.scan(f"[)>\x1e06\x1d1P{floor.gpu.part.number}\x1d1TLOT7\x1e\x04").json()
+    assert (answer["outcome"], answer["title"]) == ("needs_more", "Lot LOT7")
 
 
 def test_unknown_code(floor: Floor) -> None:
