@@ -122,10 +122,11 @@ def test_messages_come_whole_once_and_in_order(tmp_path: Path) -> None:
     def read() -> None:
         channel = channel_on(tmp_path)
         while True:
+            all_written = done.is_set()
             try:
                 taken.append(channel._get("q")["number"])
             except Empty:
-                if done.is_set():
+                if all_written:
                     return
 
     readers = [threading.Thread(target=read) for _ in range(3)]
