@@ -109,12 +109,12 @@ def declare_contents(*, unit: Unit, contents: list[tuple[str, Unit]], by: Actor)
 @transaction.atomic
 def remove_unit(*, parent: Unit, slot: Slot, reason: str, by: Actor) -> Installation:
     """Take what is in a slot out of it. Refuses with ``slot_empty``; held units may be taken out."""
+    parent = lock_with_child(parent=parent, slot=slot)
     require_out(parent)
     found = Installation.objects.live().filter(parent=parent, slot=slot).first()
     if found is None:
         raise _slot_empty(slot)
-    units = lock_units(parent.pk, found.child_id)
-    parent, child = units[parent.pk], units[found.child_id]
+    child = lock_units(found.child_id)[found.child_id]
     now = timezone.now()
     closed = {"removed_at": now, "removed_by": by.person, "removal_reason": reason}
     if not Installation.objects.live().filter(pk=found.pk).update(**closed):

@@ -138,6 +138,11 @@ class Label:
     uii: str | None = None
     ambiguous_tail: bool = False
 
+    @property
+    def code(self) -> str:
+        """Return the code to look up: the label's serial, else the plain code."""
+        return self.serial or self.value
+
 
 def parse(raw: str, symbology: str | None = None) -> Label:
     """Read one scan; ``symbology`` is an AIM identifier (ISO/IEC 15424) such as "]d2", unless ``raw`` has it.

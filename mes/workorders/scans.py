@@ -38,11 +38,6 @@ class Scan:
     session: WorkSession
     by: Actor
 
-    @property
-    def code(self) -> str:
-        """Return the code to look up: a label's serial, else the plain code."""
-        return self.label.serial or self.label.value
-
 
 def scan(*, device: Device, raw: str, by: Actor, symbology: str | None = None) -> dict[str, Any]:
     """Decide what was scanned, as command, badge, station, slot, unit, lot or part, in this order; then act.
@@ -174,11 +169,11 @@ def _slot(scan: Scan) -> dict[str, Any] | None:
 
 def _unit(scan: Scan) -> dict[str, Any] | None:
     found = find_units(
-        value=scan.code, site=scan.device.station.line.site, part_number=scan.label.part_number
+        value=scan.label.code, site=scan.device.station.line.site, part_number=scan.label.part_number
     )
     if not found:
         return None
-    unit = _one_of(found, scan.code, scan.session.slot)
+    unit = _one_of(found, scan.label.code, scan.session.slot)
     if scan.session.slot is not None:
         return _install(scan, _current(scan), scan.session.slot, unit)
     return _take_up(scan, unit)
@@ -188,10 +183,10 @@ def unit_on_label(device: Device, raw: str) -> Unit:
     """Return the one unit a label names. Refuses as ``scan`` does."""
     label = _parse(raw, None)
     site = device.station.line.site
-    found = find_units(value=label.serial or label.value, site=site, part_number=label.part_number)
+    found = find_units(value=label.code, site=site, part_number=label.part_number)
     if not found:
         raise _unknown(label)
-    return _one_of(found, label.serial or label.value, None)
+    return _one_of(found, label.code, None)
 
 
 def _one_of(found: list[Unit], code: str, slot: Slot | None) -> Unit:
@@ -299,7 +294,7 @@ def _no_unit() -> RuleViolation:
 
 
 def _unknown(label: Label) -> RuleViolation:
-    code = label.serial or label.value
+    code = label.code
     if label.ambiguous_tail:
         return _malformed(f"A separator of the barcode is lost: {code} holds more than the serial.")
     return RuleViolation(
