@@ -1,20 +1,24 @@
-"""The door of people."""
+"""The door of people: who they are, what they may, know and sign."""
 
-from django.core.exceptions import PermissionDenied
+from mes.people.persons import find_by_badge, lock_person, require_permission
+from mes.people.pins import set_pin
+from mes.people.proofs import Proof, proof_of, proof_on_page, prove, prove_password
+from mes.people.signing import digest_of, sign
+from mes.people.training import record_training, require_qualified, revoke_training
 
-from mes.people.models import User
-
-
-def find_by_badge(badge: str) -> User | None:
-    """Return the active person who wears this badge, in either case of letters."""
-    if not badge:
-        return None
-    return User.objects.filter(badge__iexact=badge, is_active=True).first()
-
-
-def require_permission(user: object, permission: str, *, operator: object = None) -> None:
-    """Raise PermissionDenied unless the caller is a person with a permission, e.g. quality.change_hold."""
-    if operator:
-        raise PermissionDenied("This takes the permission of who is signed on; name no other operator.")
-    if not isinstance(user, User) or not user.has_perm(permission):
-        raise PermissionDenied(f"You need the permission {permission}.")
+__all__ = [
+    "Proof",
+    "digest_of",
+    "find_by_badge",
+    "lock_person",
+    "proof_of",
+    "proof_on_page",
+    "prove",
+    "prove_password",
+    "record_training",
+    "require_permission",
+    "require_qualified",
+    "revoke_training",
+    "set_pin",
+    "sign",
+]
