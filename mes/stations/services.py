@@ -1,10 +1,11 @@
-"""The door of stations: enrol and revoke devices, sign people on and off."""
+"""The door of stations: devices and who is signed on at them; roles, tools and shifts from their rooms."""
 
 from collections.abc import MutableMapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import transaction
+from django.db.models import Model, QuerySet
 from django.utils import timezone
 
 from mes.errors import RuleViolation
@@ -12,6 +13,50 @@ from mes.ledger.services import Actor, advance, locked, record
 from mes.people.models import User
 from mes.people.services import require_permission
 from mes.stations.models import Device, Site, Station, hash_secret
+from mes.stations.roles import Role, end_role, grant_role, require_pin, require_role
+from mes.stations.shifts import shift_at
+from mes.stations.tools import (
+    bring_tool,
+    calibrate_tool,
+    find_tool,
+    register_tool,
+    require_tool_usable,
+    retire_tool,
+)
+
+__all__ = [
+    "Role",
+    "bring_tool",
+    "calibrate_tool",
+    "chosen_site",
+    "end_role",
+    "enroll_device",
+    "find_by_token",
+    "find_paired",
+    "find_tool",
+    "grant_role",
+    "move_device",
+    "note_seen",
+    "of_site",
+    "pair_session",
+    "register_tool",
+    "renew_token",
+    "require_device",
+    "require_floor",
+    "require_pin",
+    "require_role",
+    "require_sign_on",
+    "require_tool_usable",
+    "retire_tool",
+    "revoke_device",
+    "shift_at",
+    "sign_off",
+    "sign_on",
+    "site_of",
+    "unpair_session",
+]
+
+RowT = TypeVar("RowT", bound=Model)
 
 SESSION_KEY = "terminal_device"  # names the paired terminal in a browser's session
 
@@ -148,6 +193,37 @@ def move_device(*, device: Device, station: Station, by: Actor) -> Device:
 def site_of(auth: object) -> Site | None:
     """Return the only site a caller sees: that of its device; None for people, who see every site."""
     return auth.station.line.site if isinstance(auth, Device) else None
+
+
+def of_site(rows: QuerySet[RowT], auth: object, *, through: str = "site") -> QuerySet[RowT]:
+    """Narrow rows to the site of the caller, which ``through`` leads to; people see every site."""
+    site = site_of(auth)
+    return rows.filter(**{through: site}) if site else rows
+
+
+def chosen_site(auth: object, named: Site | None) -> Site:
+    """Return the site an act is for: the device's own, else the one a person names.
+
+    Refuses with ``site_missing``, and with ``wrong_site`` when a device names another site than its own.
+    """
+    own = site_of(auth)
+    if own is not None and named not in {None, own}:
+        raise RuleViolation(
+            "wrong_site",
+            f"This device works at {own}, not at {named}.",
+            rule="a device acts at its own site",
+            next_step="Leave the site out, or do it in the admin.",
+        )
+    site = own or named
+    if site is None:
+        raise RuleViolation(
+            "site_missing",
+            "Name the site.",
+            rule="what is recorded belongs to a site",
+            next_step="Send the code of the site as site.",
+            status=400,
+        )
+    return site
 
 
 def require_floor(auth: object, user: object, permission: str) -> None:

@@ -1,4 +1,4 @@
-"""Sites, lines and stations in the admin; devices, whose token is shown once."""
+"""Sites, lines, stations, shifts and roles in the admin; devices, whose token is shown once."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from django.utils.safestring import SafeString
 
 from mes.backoffice import AddedByService, OfficeAdmin, action, actor_of, display, may
 from mes.ledger.services import Actor
-from mes.stations.models import Device, Line, Site, Station
-from mes.stations.services import enroll_device, renew_token, revoke_device
+from mes.stations.models import Device, Line, RoleAssignment, Shift, Site, Station
+from mes.stations.services import end_role, enroll_device, grant_role, renew_token, revoke_device
 
 
 @admin.register(Site)
@@ -122,5 +122,67 @@ class DeviceAdmin(AddedByService):
             device,
             title=f"Revoke {device}",
             consequence="Its token stops working at once and cannot be given back; enrol it anew for that.",
+            act=act,
+        )
+
+
+@admin.register(Shift)
+class ShiftAdmin(OfficeAdmin):
+    """Shifts of a site, in its local time."""
+
+    list_display = ("name", "site", "starts", "ends")
+    list_select_related = ("site",)
+    list_filter = ("site",)
+    search_fields = ("name",)
+    autocomplete_fields = ("site",)
+    ordering = ("site", "starts")
+
+
+@admin.register(RoleAssignment)
+class RoleAdmin(AddedByService):
+    """Who may decide what, where: granted and ended."""
+
+    list_display = ("person", "role", "site", "line", "state", "granted_at", "granted_by")
+    list_select_related = ("person", "site", "line")
+    list_filter = ("role", "site", ("ended_at", admin.EmptyFieldListFilter))
+    search_fields = ("person__username", "person__badge")
+    ordering = ("-id",)
+    sortable_by = ()
+    autocomplete_fields = ("person", "site", "line")
+    add_fieldsets = ((None, {"fields": ("person", "role", "site", "line")}),)
+    fields = (
+        *("person", "role", "site", "line", "state"),
+        *("granted_at", "granted_by", "ended_at", "ended_by"),
+    )
+    actions_detail = ("end",)
+
+    @display(description="State")
+    def state(self, assignment: RoleAssignment) -> str:
+        """Say whether the role is still held."""
+        return "ended" if assignment.ended_at else "held"
+
+    def has_end_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        """Return whether the person may change roles, and this one is still held."""
+        assignment = self.row(request, object_id) if object_id else None
+        return may(request, "stations.change_roleassignment") and not (assignment and assignment.ended_at)
+
+    def save_model(self, request: HttpRequest, obj: RoleAssignment, form: Any, change: bool) -> None:
+        """Grant the role."""
+        obj.pk = grant_role(by=actor_of(request), **form.cleaned_data).pk
+
+    @action(description="End role", permissions=["end"], icon="person_off")
+    def end(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """End a role, with a reason."""
+        assignment = self.row(request, object_id)
+
+        def act(by: Actor, reason: str) -> str:
+            end_role(assignment=assignment, reason=reason, by=by)
+            return f"{assignment} is ended."
+
+        return self.ask(
+            request,
+            assignment,
+            title=f"End {assignment}",
+            consequence="From now on the person may no longer decide by this role. What was decided stays.",
             act=act,
         )
