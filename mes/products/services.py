@@ -1,34 +1,70 @@
-"""The door of products: slot layouts and routes, kept in the process once they are frozen."""
+"""The door of products: slot layouts and routes, kept in the process once frozen; work instructions."""
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 
-from mes.products.models import BomLine, Operation, PartRevision, Route, Slot
+from django.db import transaction
 
-KEPT = 512
+from mes.errors import RuleViolation
+from mes.ledger.services import Actor, advance, locked, record
+from mes.people.models import User
+from mes.products.designs import Design, Stamp, check_design, design_of, newest_release
+from mes.products.figures import (
+    SUPPLIED,
+    Centre,
+    Figures,
+    Item,
+    Reckoning,
+    centre_of_gravity,
+    figures_of,
+    reckon,
+    totals_of,
+    unit_of,
+    unstated,
+)
+from mes.products.layouts import KEPT, Asks, Layout, Loose, Place, asks_of, layout_of, layouts_of, place_named
+from mes.products.models import (
+    DataField,
+    Instruction,
+    InstructionReading,
+    Operation,
+    Route,
+)
+from mes.products.routes import Step, route_faults
 
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A slot with what it takes: part ids, their names in words, and the revisions the BOM names for each."""
-
-    slot: Slot
-    part_ids: frozenset[int]
-    wanted: str
-    revisions: dict[int, list[str]] = field(default_factory=dict)
-
-
-def layout_of(revision: PartRevision) -> tuple[Place, ...]:
-    """Return the slots of a revision in filling order; a released one is read once per process."""
-    if revision.released_at is None:
-        return _read_layout(revision.pk)
-    return _frozen_layout(revision.pk, revision.released_at)
-
-
-def place_named(revision: PartRevision, name: str) -> Place | None:
-    """Return a slot of a revision by its name, in either case of letters."""
-    return next((place for place in layout_of(revision) if place.slot.name.lower() == name.lower()), None)
+__all__ = [
+    "SUPPLIED",
+    "Asks",
+    "Centre",
+    "Design",
+    "Figures",
+    "Item",
+    "Layout",
+    "Loose",
+    "Place",
+    "Reckoning",
+    "Stamp",
+    "Step",
+    "asks_of",
+    "centre_of_gravity",
+    "check_design",
+    "check_route",
+    "confirm_reading",
+    "design_of",
+    "figures_of",
+    "find_instruction",
+    "has_read",
+    "layout_of",
+    "layouts_of",
+    "newest_release",
+    "operations_of",
+    "place_named",
+    "reckon",
+    "route_faults",
+    "totals_of",
+    "unit_of",
+    "unstated",
+]
 
 
 def operations_of(route: Route) -> tuple[Operation, ...]:
@@ -40,30 +76,59 @@ def operations_of(route: Route) -> tuple[Operation, ...]:
 
 # The time of release is part of the key: a primary key alone may come back in a database that was restored.
 @lru_cache(maxsize=KEPT)
-def _frozen_layout(pk: int, released_at: datetime) -> tuple[Place, ...]:
-    return _read_layout(pk)
-
-
-@lru_cache(maxsize=KEPT)
 def _frozen_operations(pk: int, released_at: datetime) -> tuple[Operation, ...]:
     return _read_operations(pk)
 
 
-def _read_layout(pk: int) -> tuple[Place, ...]:
-    revisions = dict(BomLine.objects.filter(parent=pk).values_list("part_id", "revisions"))
-    slots = Slot.objects.filter(revision=pk).prefetch_related("accepts").order_by("order")
-    return tuple(_place(slot, revisions) for slot in slots)
-
-
-def _place(slot: Slot, revisions: dict[int, list[str]]) -> Place:
-    parts = list(slot.accepts.all())
-    return Place(
-        slot,
-        frozenset(part.pk for part in parts),
-        " or ".join(part.name for part in parts),
-        {part.pk: revisions.get(part.pk, []) for part in parts},
+def _read_operations(pk: int) -> tuple[Operation, ...]:
+    return tuple(
+        Operation.objects.filter(route=pk).prefetch_related(
+            "gates", "tools", "data_fields", "qualifications__qualification", "consumables__part"
+        )
     )
 
 
-def _read_operations(pk: int) -> tuple[Operation, ...]:
-    return tuple(Operation.objects.filter(route=pk).prefetch_related("gates"))
+def check_route(route: Route) -> None:
+    """Refuse a route that cannot be walked: ``route_gap``, ``route_cycle`` or ``choice_without_choices``."""
+    operations = list(Operation.objects.filter(route=route))
+    steps = (Step(each.code, each.sequence, tuple(each.after)) for each in operations)
+    fault = next(route_faults(steps), None)
+    if fault is not None:
+        raise RuleViolation(
+            fault.code,
+            f"{route} cannot be released: {fault.detail}.",
+            rule="a route leads from its start to its end",
+            next_step="Correct what the operations follow.",
+        )
+    choices = DataField.objects.filter(operation__in=operations, kind=DataField.Kind.CHOICE)
+    for data_field in choices.filter(choices=[]):
+        raise RuleViolation(
+            "choice_without_choices",
+            f"{route} cannot be released: {data_field} offers nothing to choose from.",
+            rule="a choice offers choices",
+            next_step="Name the choices.",
+        )
+
+
+def find_instruction(code: str) -> Instruction | None:
+    """Return the latest released version of a work instruction. One query."""
+    released = Instruction.objects.filter(code=code, released_at__isnull=False)
+    return released.order_by("-released_at", "-pk").first()
+
+
+def has_read(*, person: str, instruction: Instruction) -> bool:
+    """Return whether a person, by user name, confirmed this version of an instruction."""
+    return InstructionReading.objects.filter(person__username=person, instruction=instruction).exists()
+
+
+@transaction.atomic
+def confirm_reading(*, instruction: Instruction, person: str, by: Actor) -> InstructionReading:
+    """Keep that a person, by user name, has read and understood a version; a second time changes nothing."""
+    reader = locked(User.objects.get(username=person))
+    reading, is_new = InstructionReading.objects.get_or_create(
+        instruction=instruction, person=reader, defaults={"station": by.station}
+    )
+    if is_new:
+        payload = {"instruction": instruction.code, "version": instruction.version}
+        record(advance(reader, "instruction.read", by=by, payload=payload))
+    return reading

@@ -7,14 +7,14 @@ from django.db.models import Model
 from django.urls import reverse
 
 from mes.ledger.models import Event
-from mes.products.models import BomLine, Operation, PartRevision, RetestRule, Route
+from mes.products.models import BomLine, Budget, Operation, PartRevision, RetestRule, Route, Slot
 from tests.builders import make_assembly, make_part, make_route, release
 from tests.test_admin_pages import superuser_client
 
 INLINES = {
-    PartRevision: ("bom_lines", "slots"),
-    Route: ("operations", "retest_rules"),
-    Operation: ("gates", "limits"),
+    PartRevision: ("bom_lines", "slots", "budgets", "compatibility_rules"),
+    Route: ("operations", "retest_rules", "rework_limits"),
+    Operation: ("gates", "limits", "qualifications", "tools", "consumables", "data_fields"),
 }
 
 
@@ -100,8 +100,8 @@ def test_what_is_released_is_not_released_again(db: None) -> None:
 @pytest.mark.parametrize(
     ("kind", "given"),
     [
-        ("operation", {"sequence": 10, "code": "x", "name": "X", "work_center": "BUILD"}),
-        ("retestrule", {"name": "swap", "slot_type": "place", "repeats": "10"}),
+        ("operation", {"sequence": 10, "code": "x", "name": "X", "work_center": "BUILD", "people": 1}),
+        ("retestrule", {"name": "swap", "trigger": "removed", "slot_type": "place", "repeats": "10"}),
     ],
 )
 def test_nothing_is_added_to_a_released_route(db: None, kind: str, given: dict[str, Any]) -> None:
@@ -116,9 +116,45 @@ def test_nothing_is_added_to_a_released_route(db: None, kind: str, given: dict[s
 
 
 def test_the_repeats_of_a_rule_are_numbers(db: None) -> None:
-    given = {"name": "swap", "slot_type": "place", "route": draft_route().pk}
+    given = {"name": "swap", "trigger": "removed", "slot_type": "place", "route": draft_route().pk}
     url, client = reverse("admin:products_retestrule_add"), superuser_client()
     response = client.post(url, {**given, "repeats": "20, all"})
     assert "Whole numbers with commas between them" in response.content.decode()
     assert client.post(url, {**given, "repeats": "20, 30"}).status_code == 302
     assert RetestRule.objects.get().repeats == [20, 30]
+
+
+def test_budgets_rules_and_properties_are_typed_as_texts(db: None) -> None:
+    revision = make_part("tray", level=10, released=False)
+    given = form_of(revision, part=revision.part_id, revision="A", mates="busbar, supply")
+    given |= {"properties": "generation: 2, speed: 400G", "weight_kg": "12.5"}
+    given |= {"budgets-TOTAL_FORMS": 1, "compatibility_rules-TOTAL_FORMS": 1}
+    budget = {"name": "N+1", "figure": "power_w", "redundancy": 1, "supply_slots": "PSU1, psu"}
+    rule = {"name": "one maker", "relation": "same", "kinds": "psu", "property": "maker"}
+    given |= {f"budgets-0-{name}": value for name, value in budget.items()}
+    given |= {f"compatibility_rules-0-{name}": value for name, value in rule.items()}
+    client = superuser_client()
+    assert client.post(page_of(revision), given).status_code == 302
+    revision.refresh_from_db()
+    assert (revision.mates, revision.properties) == (
+        ["busbar", "supply"],
+        {"generation": "2", "speed": "400G"},
+    )
+    assert revision.budgets.get().supply_slots == ["PSU1", "psu"]
+    assert revision.compatibility_rules.get().kinds == ["psu"]
+    page = client.get(page_of(revision)).content.decode()
+    assert "generation: 2, speed: 400G" in page
+    bad = client.post(page_of(revision), {**form_of(revision), "properties": "generation"})
+    assert "Each name once with its text" in bad.content.decode()
+
+
+def test_an_assembly_that_breaks_its_own_budget_is_not_released(db: None) -> None:
+    child, revision = make_part(), make_part("tray", level=10, released=False)
+    child = PartRevision.objects.create(part=child.part, revision="B", power_w=60)
+    release(child)
+    Slot.objects.create(revision=revision, name="G", type="gpu", filled_at=0, order=0).accepts.add(child.part)
+    Budget.objects.create(revision=revision, name="power", figure="power_w", limit=50)
+    answer = superuser_client().post(page_of(revision, "release"), follow=True)
+    assert "power comes to 60.0 W when filled as designed" in answer.content.decode()
+    revision.refresh_from_db()
+    assert not revision.is_released

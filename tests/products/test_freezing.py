@@ -6,7 +6,7 @@ import pytest
 from django.db import DatabaseError, connection, connections, transaction
 from django.utils import timezone
 
-from mes.products.models import BomLine, PartRevision
+from mes.products.models import BomLine, Budget, CompatibilityRule, PartRevision
 from tests.builders import make_assembly, make_part, make_route, release
 
 pytestmark = pytest.mark.django_db
@@ -89,3 +89,21 @@ def test_a_draft_may_be_changed_and_released() -> None:
     BomLine.objects.filter(pk=line.pk).update(quantity=2)
     release(draft)
     assert PartRevision.objects.get(pk=draft.pk).is_released
+
+
+def test_budgets_and_rules_are_frozen_with_their_revision() -> None:
+    draft = make_part("tray", level=10, released=False)
+    Budget.objects.create(revision=draft, name="power", figure="power_w", limit=5)
+    CompatibilityRule.objects.create(
+        revision=draft, name="one maker", relation="same", kinds=["psu"], property="maker"
+    )
+    release(draft)
+    for model in (Budget, CompatibilityRule):
+        with pytest.raises(DatabaseError, match="frozen"), transaction.atomic():
+            model.objects.update(name="other")
+        with pytest.raises(DatabaseError, match="frozen"), transaction.atomic():
+            model.objects.all().delete()
+    with pytest.raises(DatabaseError, match="frozen"), transaction.atomic():
+        PartRevision.objects.filter(pk=draft.pk).update(power_w=1)
+    with pytest.raises(DatabaseError, match="frozen"), transaction.atomic():
+        Budget.objects.create(revision=draft, name="more", figure="power_w", limit=5)
