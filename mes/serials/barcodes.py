@@ -1,8 +1,9 @@
 """Reads what a scanner sends; knows no database, so whose code it is gets decided elsewhere.
 
 The form of a scan is decided in this order: an ISO/IEC 15434 envelope ("[)>"); GS1, when the symbology says
-so or a GS stands inside; "CMD:" and "SLOT:"; a leading AI 01 with a valid GTIN and readable elements behind
-it; a GS1 Digital Link; the brace form; the TME QR; blank-separated data identifiers; else a plain code.
+so or a GS stands inside; "CMD:", "SLOT:", "PORT:" and "CABLE:"; a leading AI 01 with a valid GTIN and
+readable elements behind it; a GS1 Digital Link; the brace form; the TME QR; blank-separated data identifiers;
+else a plain code.
 
 Separators that a keyboard wedge spells out (for GS: ^], <GS>, backslash x1d, or the picture U+241D) are read
 as real ones, but only in an envelope or a GS1 label and only where no real one came through: a plain serial
@@ -32,7 +33,7 @@ _SPELLED = re.compile(r"(\^\]|<GS>|\\x1[dD]|\u241d)|(\^\^|<RS>|\\x1[eE]|\u241e)|
 _ENVELOPE = re.compile(r">?\[\)>")
 _GTIN_FIRST = re.compile(r"01([0-9]{13})([0-9])[0-9]")
 _DIGITAL_LINK = re.compile(r"https?://[^\s?#]+/01/[0-9]{8,14}(?:[/?#]|$)")
-_CONTROL_CODE = re.compile(r"(CMD|SLOT):(.*)", re.IGNORECASE)
+_CONTROL_CODE = re.compile(r"(CMD|SLOT|PORT|CABLE):(.*)", re.IGNORECASE)
 _BRACE = re.compile(r"\{[A-Za-z]\w*:", re.ASCII)
 _BRACE_COMMA = re.compile(r",(?=[A-Za-z]\w*:)", re.ASCII)
 _TME_PAIR = re.compile(r"(?:^|(?<= ))(QTY|PN|PO|CPO|MFR|MPN):(.*?)(?= (?:[A-Z]{2,4}:|RoHS|https?:)|$)")
@@ -96,6 +97,8 @@ class Syntax(enum.StrEnum):
     PLAIN = "plain"
     COMMAND = "command"
     SLOT = "slot"
+    PORT = "port"
+    CABLE = "cable"
     GS1 = "gs1"
     ISO15434 = "iso15434"
     BRACE = "brace"
@@ -107,10 +110,11 @@ class Syntax(enum.StrEnum):
 class Label:
     """One scan, read.
 
-    ``value`` is what to look up: the plain code, command word or slot name; else the serial, or the data of a
-    label that has one field only; empty when a label has several fields and no serial. A plain code has no
-    ``serial``: it may as well be a badge. ``fields`` holds every identifier as found, blanks and empty values
-    included; the named attributes are stripped, and None when absent, empty or unreadable. ``origin`` is
+    ``value`` is what to look up: the plain code, command word, slot, port or cable name; else the serial, or
+    the data of a label that has one field only; empty when a label has several fields and no serial. A plain
+    code has no ``serial``: it may as well be a badge. ``fields`` holds every identifier as found, blanks and
+    empty values included; the named attributes are stripped, and None when absent, empty or unreadable.
+    ``origin`` is
     alpha-2, and "AA" with ``origin_mixed`` for goods of several countries. ``date_code`` is as printed.
     ``uii`` is the unique item identifier of MIL-STD-130N, constructs 1 and 2, from ISO/IEC 15434 labels only;
     None where the label gives more than one, or one that is no valid UII (0-9 A-Z - /, at most 50).
@@ -208,7 +212,8 @@ def _unsigned_label(raw: str, text: str) -> Label:
 def _control_label(raw: str, kind: str, name: str) -> Label:
     if not name:
         raise MalformedBarcode(f"the code says {kind} but names nothing after it")
-    return Label(raw, Syntax.COMMAND, name.upper()) if kind == "CMD" else Label(raw, Syntax.SLOT, name)
+    syntax = Syntax.COMMAND if kind == "CMD" else Syntax(kind.lower())
+    return Label(raw, syntax, name.upper() if kind == "CMD" else name)
 
 
 def _gs1_label(raw: str, text: str) -> Label:

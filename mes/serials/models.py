@@ -44,6 +44,8 @@ class Lot(Stream, Origin):
     date_code = models.CharField(max_length=10, blank=True)
     unit_cost_usd = models.DecimalField(max_digits=14, decimal_places=4, null=True, blank=True)
     received_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="End of its shelf life.")
+    held = models.BooleanField(default=False)
 
     class Meta:
         constraints = [
@@ -66,25 +68,50 @@ class Unit(Stream, Origin):
         SHIPPED = "shipped"
         SCRAPPED = "scrapped"
 
+        CANCELLED = "cancelled", "cancelled before it was built"
+        RETURNED = "returned", "returned to its supplier"
+
+    CLUSTER_LEVEL = 12
+    GONE = (State.SHIPPED, State.SCRAPPED, State.RETURNED, State.CANCELLED)
+
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="+")
     part_revision = models.ForeignKey(PartRevision, on_delete=models.PROTECT, related_name="units")
     serial = models.CharField(max_length=80)
     level = models.PositiveSmallIntegerField(editable=False)
     state = models.CharField(max_length=10, choices=State.choices)
     held = models.BooleanField(default=False)
+    locked_out = models.CharField(
+        max_length=200,
+        blank=True,
+        editable=False,
+        help_text="Why nobody may touch it now, e.g. a live high-voltage test; empty: anybody may.",
+    )
     live_children = models.PositiveIntegerField(default=0, editable=False)
     lot = models.ForeignKey(Lot, on_delete=models.PROTECT, null=True, blank=True, related_name="units")
     supplier = models.ForeignKey(
         Supplier, on_delete=models.PROTECT, null=True, blank=True, related_name="units"
     )
     created_at = models.DateTimeField(default=timezone.now)
+    shipped_at = models.DateTimeField(null=True, blank=True)
+    shipped_to = models.CharField(max_length=120, blank=True)
+    stands_at = models.CharField(
+        max_length=120,
+        blank=True,
+        help_text="The customer's place at which a cluster is built up; empty: the factory.",
+    )
 
     class Meta:
         constraints = [
+            models.CheckConstraint(
+                condition=Q(stands_at="") | Q(level__gte=12), name="only_clusters_stand_elsewhere"
+            ),
             models.UniqueConstraint("part_revision", Upper("serial"), name="unit_serial_once"),
             models.CheckConstraint(condition=Q(live_children__gte=0), name="unit_children_not_negative"),
             models.CheckConstraint(
                 condition=~Q(state="scrapped") | Q(live_children=0), name="scrapped_unit_has_no_children"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="returned") | Q(live_children=0), name="returned_unit_has_no_children"
             ),
         ]
         indexes = [

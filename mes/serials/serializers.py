@@ -42,11 +42,20 @@ class UnitSerializer(serializers.ModelSerializer[Unit]):
                 "site",
                 "state",
                 "held",
+                "locked_out",
                 "version",
                 "live_children",
             ),
             *("lot", "supplier", *ORIGIN, "created_at", "identifiers"),
         )
+
+
+class SupplierSerializer(serializers.ModelSerializer[Supplier]):
+    """A company parts come from."""
+
+    class Meta:
+        model = Supplier
+        exclude = ("id",)
 
 
 class OriginSerializer(serializers.Serializer[Any]):
@@ -66,6 +75,7 @@ class ReceiveLotSerializer(OriginSerializer):
     number = serializers.CharField(max_length=60)
     date_code = serializers.CharField(required=False, allow_blank=True, max_length=10)
     unit_cost_usd = serializers.DecimalField(max_digits=14, decimal_places=4, required=False, min_value=0)
+    expires_at = serializers.DateTimeField(required=False, help_text="End of its shelf life.")
     site = serializers.SlugRelatedField(slug_field="code", queryset=Site.objects.all(), required=False)
 
 
@@ -77,7 +87,10 @@ class LotSerializer(serializers.ModelSerializer[Lot]):
 
     class Meta:
         model = Lot
-        fields = ("uid", "part", "supplier", "number", "date_code", "unit_cost_usd", *ORIGIN, "received_at")
+        fields = (
+            *("uid", "part", "supplier", "number", "date_code", "unit_cost_usd", *ORIGIN),
+            *("received_at", "expires_at", "held"),
+        )
 
 
 class ReceiveUnitSerializer(OriginSerializer):

@@ -2,9 +2,10 @@
 
 from rest_framework.routers import SimpleRouter
 
-from mes.serials.views import LotViewSet, UnitViewSet
+from mes.serials.views import LotViewSet, SupplierViewSet, UnitViewSet
 
 router = SimpleRouter()
 router.register("units", UnitViewSet)
 router.register("lots", LotViewSet)
+router.register("suppliers", SupplierViewSet)
 urlpatterns = router.urls

@@ -12,21 +12,37 @@ from rest_framework.response import Response
 
 from mes.ledger.services import Actor
 from mes.rest import perform
-from mes.serials.models import Identifier, Lot, Unit
-from mes.serials.serializers import LotSerializer, ReceiveLotSerializer, ReceiveUnitSerializer, UnitSerializer
+from mes.serials.models import Identifier, Lot, Supplier, Unit
+from mes.serials.serializers import (
+    LotSerializer,
+    ReceiveLotSerializer,
+    ReceiveUnitSerializer,
+    SupplierSerializer,
+    UnitSerializer,
+)
 from mes.serials.services import receive_lot, receive_unit
-from mes.stations.services import require_floor, site_of
+from mes.stations.services import of_site, require_floor, site_of
 
 
 class UnitFilter(FilterSet):
-    """Find units by any identifier, by part, state or hold."""
+    """Find units by any identifier, by part, state, hold, origin or time."""
 
     identifier = django_filters.CharFilter(method="by_identifier", label="Any identifier, as scanned.")
     part = django_filters.CharFilter(field_name="part_revision__part__number")
+    revision = django_filters.CharFilter(field_name="part_revision__revision")
+    kind = django_filters.CharFilter(field_name="part_revision__part__kind")
+    supplier = django_filters.CharFilter(field_name="supplier__code")
+    lot = django_filters.CharFilter(field_name="lot__number")
+    date_code = django_filters.CharFilter(field_name="lot__date_code")
+    site = django_filters.CharFilter(field_name="site__code")
 
     class Meta:
         model = Unit
-        fields = ("identifier", "part", "serial", "state", "held")
+        fields = {
+            **{name: ["exact"] for name in ("serial", "state", "held", "level", "country_of_origin")},
+            **{name: ["exact"] for name in ("shipped_to", "lot__uid")},
+            **{name: ["gte", "lt"] for name in ("created_at", "shipped_at")},
+        }
 
     def by_identifier(self, units: QuerySet[Unit], name: str, value: str) -> QuerySet[Unit]:
         """Narrow to the units that go by a value."""
@@ -46,7 +62,7 @@ class UnitViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
 
     def get_queryset(self) -> QuerySet[Unit]:
         """Return the units of the caller's site."""
-        return of_site(super().get_queryset(), self.request)
+        return of_site(super().get_queryset(), self.request.auth)
 
     @extend_schema(request=ReceiveUnitSerializer, responses={201: UnitSerializer})
     def create(self, request: Request) -> Response:
@@ -65,12 +81,16 @@ class LotViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
 
     queryset = Lot.objects.select_related("part", "supplier")
     serializer_class = LotSerializer
-    filterset_fields = ("number", "part__number", "supplier__code", "date_code")
+    filterset_fields = {
+        **{name: ["exact"] for name in ("number", "part__number", "supplier__code", "date_code", "held")},
+        **{name: ["exact"] for name in ("country_of_origin", "site__code")},
+        **{name: ["gte", "lt"] for name in ("received_at", "expires_at")},
+    }
     lookup_field = "uid"
 
     def get_queryset(self) -> QuerySet[Lot]:
         """Return the lots of the caller's site."""
-        return of_site(super().get_queryset(), self.request)
+        return of_site(super().get_queryset(), self.request.auth)
 
     @extend_schema(request=ReceiveLotSerializer, responses={201: LotSerializer})
     def create(self, request: Request) -> Response:
@@ -84,10 +104,14 @@ class LotViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
         return perform(request, act, created=True)
 
 
-def of_site(rows: QuerySet[Any], request: Request) -> QuerySet[Any]:
-    """Narrow rows with a site to that of the caller; people see every site."""
-    site = site_of(request.auth)
-    return rows.filter(site=site) if site else rows
+class SupplierViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Supplier]):
+    """Read suppliers."""
+
+    queryset = Supplier.objects.all()
+    serializer_class = SupplierSerializer
+    filterset_fields = ("country", "cage")
+    lookup_field = "code"
+    lookup_value_regex = "[^/\x00]+"
 
 
 def with_site(serializer: serializers.Serializer[Any], request: Request) -> dict[str, Any]:

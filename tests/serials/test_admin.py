@@ -8,6 +8,11 @@ from mes.serials.models import Unit
 from tests.builders import TESTER, make_assembly, make_part, make_unit
 from tests.test_admin_pages import staff_client, superuser_client
 
+
+def scrap_page(unit: Unit) -> str:
+    return reverse("admin:workorders_unit_scrap", args=[unit.pk])
+
+
 UNITS = reverse("admin:serials_unit_changelist")
 
 
@@ -61,10 +66,10 @@ def test_the_page_shows_the_last_events(db: None) -> None:
 
 def test_scrapping_asks_for_a_reason(db: None) -> None:
     unit, client = make_unit(make_part()), superuser_client()
-    assert "This field is required" in client.post(page_of(unit, "scrap")).content.decode()
+    assert "This field is required" in client.post(scrap_page(unit)).content.decode()
     unit.refresh_from_db()
     assert unit.state == Unit.State.IN_STOCK
-    client.post(page_of(unit, "scrap"), {"reason": "dropped"})
+    client.post(scrap_page(unit), {"reason": "dropped"})
     unit.refresh_from_db()
     assert unit.state == Unit.State.SCRAPPED
     assert Event.objects.get(kind="unit.scrapped").payload == {"reason": "dropped"}
@@ -75,7 +80,7 @@ def test_a_refusal_is_shown_with_the_next_step_and_recorded(db: None) -> None:
     tray = make_assembly("tray", level=10, takes={"G1": gpu})
     parent, child = make_unit(tray), make_unit(gpu)
     install_unit(parent=parent, slot=tray.slots.get(), child=child, by=TESTER)
-    response = superuser_client().post(page_of(child, "scrap"), {"reason": "dropped"}, follow=True)
+    response = superuser_client().post(scrap_page(child), {"reason": "dropped"}, follow=True)
     page = response.content.decode()
     assert f"{child.serial} is installed or has units installed in it." in page
     assert "Remove it, and what is in it, first." in page
@@ -90,8 +95,8 @@ def test_scrapping_needs_the_permission_to_release_holds(db: None) -> None:
     unit = make_unit(make_part())
     reason = {"reason": "dropped"}
     client = staff_client("view_unit", "change_unit")
-    assert client.post(page_of(unit, "scrap"), reason).status_code == 403
-    assert staff_client("view_unit", "change_hold").post(page_of(unit, "scrap"), reason).status_code == 302
+    assert client.post(scrap_page(unit), reason).status_code == 403
+    assert staff_client("view_unit", "change_hold").post(scrap_page(unit), reason).status_code == 302
 
 
 def test_put_on_hold_leads_to_the_page_that_places_holds(db: None) -> None:
