@@ -1,9 +1,9 @@
-"""Installations in the admin, to look at."""
+"""Installations and firmware in the admin, to look at."""
 
 from django.contrib import admin
 
 from mes.backoffice import FactAdmin
-from mes.racks.models import Installation
+from mes.racks.models import Installation, InstalledFirmware
 
 
 @admin.register(Installation)
@@ -21,3 +21,17 @@ class InstallationAdmin(FactAdmin):
         *("child", "slot", "parent", "root", "operation", "installed_at", "installed_by"),
         *("removed_at", "removed_by", "removal_reason"),
     )
+
+
+@admin.register(InstalledFirmware)
+class InstalledFirmwareAdmin(FactAdmin):
+    """Which firmware units run and ran."""
+
+    list_display = ("unit", "component", "version", "since", "until", "recorded_by")
+    list_select_related = ("unit",)
+    list_filter = (("until", admin.EmptyFieldListFilter),)
+    search_through = ("unit",)
+    search_help_text = "Scan a code of the unit"
+    ordering = ("-id",)
+    sortable_by = ()
+    fields = ("unit", "component", "version", "since", "until", "recorded_by")

@@ -1,4 +1,4 @@
-"""What is installed where, now and at any time before."""
+"""What is installed where and which firmware it runs, now and at any time before."""
 
 from datetime import datetime
 
@@ -57,3 +57,27 @@ class Installation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.child} in {self.slot} of {self.parent}"
+
+
+class InstalledFirmware(models.Model):
+    """The firmware version of a component of a unit, from when until when; closed, never deleted."""
+
+    unit = models.ForeignKey(Unit, on_delete=models.PROTECT, related_name="firmware")
+    component = models.CharField(max_length=40)
+    version = models.CharField(max_length=60)
+    since = models.DateTimeField(default=timezone.now)
+    until = models.DateTimeField(null=True, blank=True)
+    recorded_by = models.CharField(max_length=150)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["unit", "component"],
+                name="one_version_per_component",
+                condition=Q(until__isnull=True),
+            )
+        ]
+        indexes = [models.Index(fields=["component", "version"], name="units_with_firmware")]
+
+    def __str__(self) -> str:
+        return f"{self.component} {self.version}"

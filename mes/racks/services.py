@@ -1,42 +1,73 @@
 """The door of racks: put units into slots, take them out, and read the as-built structure."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from mes.errors import RuleViolation
 from mes.ledger.services import Actor, advance, record
-from mes.products.models import Operation, PartRevision, Slot
-from mes.products.services import Place, layout_of, place_named
+from mes.products.models import Operation, Slot
+from mes.products.services import Place, layout_of
+from mes.racks.budgets import BudgetLine, Budgets, BudgetState, budgets_of, require_asked
+from mes.racks.firmware import record_firmware
+from mes.racks.fitting import (
+    Misplaced,
+    find_slot,
+    find_slot_to_empty,
+    misplaced,
+    repoint_installations,
+    require_fit,
+    require_together,
+    takes,
+)
 from mes.racks.models import Installation
+from mes.racks.paths import Path, paths_of
+from mes.racks.tree import MAX_DEPTH, inside
 from mes.serials.models import Lot, Unit
-from mes.serials.services import lock_units, require_usable
+from mes.serials.services import lock_units, require_here, require_lot_usable, require_usable
 
-MAX_DEPTH = 12
+__all__ = [
+    "MAX_DEPTH",
+    "AsBuilt",
+    "BudgetLine",
+    "BudgetState",
+    "Budgets",
+    "Misplaced",
+    "Path",
+    "as_built",
+    "as_built_of",
+    "budgets_of",
+    "configuration_digest",
+    "configurations_of",
+    "declare_contents",
+    "empty_places",
+    "find_slot",
+    "find_slot_to_empty",
+    "install_unit",
+    "kinds_inside",
+    "live_children",
+    "lock_with_child",
+    "misplaced",
+    "paths_of",
+    "place_unit",
+    "record_firmware",
+    "remove_in_field",
+    "remove_unit",
+    "repoint_installations",
+    "require_nothing_held_inside",
+    "require_out",
+    "takes",
+    "units_inside",
+    "where_used",
+    "where_used_of_lot",
+]
 
-
-def find_slot(*, revision: PartRevision, name: str) -> Slot:
-    """Return a slot of an assembly by its name. Refuses with ``slot_not_in_assembly``."""
-    place = place_named(revision, name)
-    if place is None:
-        raise _no_such_slot(revision, name)
-    return place.slot
-
-
-def _no_such_slot(revision: PartRevision, name: str) -> RuleViolation:
-    return RuleViolation(
-        "slot_not_in_assembly",
-        f"{revision} has no slot {name}, or it is a slot of another assembly.",
-        rule="a slot belongs to its assembly",
-        next_step="Scan a slot label of this assembly.",
-    )
+NOTHING: Mapping[int, str] = {}
 
 
 @transaction.atomic
@@ -45,24 +76,41 @@ def install_unit(
 ) -> Installation:
     """Put a child into a slot of a parent.
 
-    Refuses with ``slot_not_in_assembly``, ``wrong_part``, ``wrong_revision``, ``wrong_site``,
-    ``slot_occupied``, ``already_installed``, ``unit_closed``, ``unit_not_finished``, ``unit_held``,
-    ``child_held``, ``unit_scrapped`` or ``unit_shipped``.
+    Refuses with ``slot_not_in_assembly``, ``wrong_part``, ``wrong_revision``, ``blind_mate_missing``,
+    ``wrong_site``, ``slot_occupied``, ``already_installed``, ``unit_closed``, ``unit_not_finished``,
+    ``unit_held``, ``child_held``, ``lot_held``, ``lot_expired``, ``unit_locked_out``, ``unit_scrapped``,
+    ``unit_shipped``, ``unit_elsewhere``, ``budget_exceeded`` or ``parts_incompatible``.
     """
     units = lock_units(parent.pk, child.pk)
     return place_unit(parent=units[parent.pk], slot=slot, child=units[child.pk], by=by, operation=operation)
 
 
 def place_unit(
-    *, parent: Unit, slot: Slot, child: Unit, by: Actor, operation: Operation | None
+    *,
+    parent: Unit,
+    slot: Slot,
+    child: Unit,
+    by: Actor,
+    operation: Operation | None,
+    permitted: Mapping[int, str] = NOTHING,
 ) -> Installation:
-    """Do what ``install_unit`` does with units that the caller has locked in this transaction."""
+    """Do what ``install_unit`` does with units that the caller has locked in this transaction.
+
+    ``permitted`` are part revisions, by primary key, that the slot takes besides its own, and by what; they
+    are not held to the budgets and compatibility rules of the parent either.
+    """
     require_usable(parent)
-    require_usable(child)
+    require_together(parent, child)
+    if child.lot is not None:
+        require_lot_usable(child.lot)
     _require_nothing_held(child)
-    _require_fit(parent, slot, child)
+    require_fit(parent, slot, child, permitted)
     _require_free(parent, slot, child)
+    if child.part_revision_id not in permitted:
+        require_asked(parent, slot, child)
     payload = {"slot": slot.name, "parent": str(parent.uid), "child": str(child.uid), "serial": child.serial}
+    if child.part_revision_id in permitted:
+        payload["deviation"] = permitted[child.part_revision_id]
     events = [
         advance(child, "unit.installed", by=by, payload=payload),
         advance(
@@ -108,19 +156,28 @@ def declare_contents(*, unit: Unit, contents: list[tuple[str, Unit]], by: Actor)
 
 @transaction.atomic
 def remove_unit(*, parent: Unit, slot: Slot, reason: str, by: Actor) -> Installation:
-    """Take what is in a slot out of it. Refuses with ``slot_empty``; held units may be taken out."""
+    """Take what is in a slot out of it; held units may be taken out.
+
+    Refuses with ``slot_empty``, ``unit_closed``, ``unit_shipped``.
+    """
     parent = lock_with_child(parent=parent, slot=slot)
+    require_here(parent)
     require_out(parent)
-    found = Installation.objects.live().filter(parent=parent, slot=slot).first()
+    found = Installation.objects.live().select_related("slot").filter(parent=parent, slot=slot).first()
     if found is None:
         raise _slot_empty(slot)
     child = lock_units(found.child_id)[found.child_id]
-    now = timezone.now()
+    return _take_out(found, parent, child, reason, by)
+
+
+def _take_out(found: Installation, parent: Unit, child: Unit, reason: str, by: Actor) -> Installation:
+    """Close an installation whose units the caller has locked; what is in the child goes with it."""
+    now, slot = timezone.now(), found.slot
     closed = {"removed_at": now, "removed_by": by.person, "removal_reason": reason}
     if not Installation.objects.live().filter(pk=found.pk).update(**closed):
         raise _slot_empty(slot)
     if child.live_children:
-        _inside(child, now).update(root=child)
+        inside([child.pk], now).update(root=child)
     payload = {"slot": slot.name, "parent": str(parent.uid), "child": str(child.uid), "reason": reason}
     record(
         advance(child, "unit.removed", by=by, payload=payload),
@@ -128,6 +185,25 @@ def remove_unit(*, parent: Unit, slot: Slot, reason: str, by: Actor) -> Installa
     )
     found.refresh_from_db()
     return found
+
+
+@transaction.atomic
+def remove_in_field(*, child: Unit, reason: str, by: Actor) -> Installation:
+    """Note that a unit was taken out of something that had shipped with it, at the customer's.
+
+    Refuses with ``unit_not_shipped`` unless what it is in has shipped.
+    """
+    placed = Installation.objects.live().select_related("slot").filter(child=child).first()
+    units = lock_units(child.pk, *((placed.parent_id, placed.root_id) if placed else ()))
+    if placed is None or units[placed.root_id].state != Unit.State.SHIPPED:
+        raise RuleViolation(
+            "unit_not_shipped",
+            f"{child.serial} is in nothing that has shipped.",
+            rule="what comes back from the field has shipped",
+            next_step="Take it out of its assembly at its station.",
+            unit=str(child.uid),
+        )
+    return _take_out(placed, units[placed.parent_id], units[child.pk], reason, by)
 
 
 def lock_with_child(*, parent: Unit, slot: Slot) -> Unit:
@@ -145,47 +221,6 @@ def _slot_empty(slot: Slot) -> RuleViolation:
         rule="one unit per slot",
         next_step="Check the slot label.",
     )
-
-
-def _require_fit(parent: Unit, slot: Slot, child: Unit) -> None:
-    place = place_named(parent.part_revision, slot.name)
-    if place is None or place.slot.pk != slot.pk:
-        raise _no_such_slot(parent.part_revision, slot.name)
-    part = child.part_revision.part
-    if child.site_id != parent.site_id:
-        raise RuleViolation(
-            "wrong_site",
-            f"{child.serial} belongs to another site than {parent.serial}.",
-            rule="a unit is built at one site",
-            next_step="Receive it at this site first.",
-        )
-    if part.pk not in place.part_ids:
-        raise RuleViolation(
-            "wrong_part",
-            f"{slot.name} takes {place.wanted}. You scanned {part.name} {child.serial}.",
-            rule="a slot takes the parts it names",
-            next_step=f"Put it back and scan {place.wanted}.",
-            wanted=place.wanted,
-            scanned=part.number,
-        )
-    revisions = place.revisions[part.pk]
-    if revisions and child.part_revision.revision not in revisions:
-        allowed = ", ".join(revisions)
-        raise RuleViolation(
-            "wrong_revision",
-            f"{slot.name} takes revision {allowed}. You scanned {child.part_revision} {child.serial}.",
-            rule="revisions as the bill of material names them",
-            release="Engineering, by a new revision of the assembly.",
-            next_step=f"Take a unit of revision {allowed}.",
-        )
-    if child.state not in {Unit.State.IN_STOCK, Unit.State.FINISHED}:
-        raise RuleViolation(
-            "unit_not_finished",
-            f"{child.serial} has not finished its own route.",
-            rule="only finished units are installed",
-            next_step="Finish and test it first, or take another one.",
-            unit=str(child.uid),
-        )
 
 
 def _require_free(parent: Unit, slot: Slot, child: Unit) -> None:
@@ -255,6 +290,7 @@ class AsBuilt:
     unit: Unit
     slot: str = ""
     installed_at: datetime | None = None
+    placement: Installation | None = None
     children: list["AsBuilt"] = field(default_factory=list)
 
     def walk(self) -> Iterator["AsBuilt"]:
@@ -266,24 +302,59 @@ class AsBuilt:
 
 def as_built(*, unit: Unit, at: datetime | None = None, depth: int = MAX_DEPTH) -> AsBuilt:
     """Return what is, or at a time was, inside a unit, ``depth`` levels down. One query."""
-    rows = _inside(unit, at or timezone.now(), depth).select_related(
-        "slot", "child__part_revision__part", "child__lot__supplier", "child__supplier"
+    rows = inside([unit.pk], at or timezone.now(), depth).select_related(
+        "child__lot__supplier", "child__supplier"
     )
-    top = AsBuilt(unit)
-    nodes = {unit.pk: top}
-    placements = list(rows.order_by("-parent_level", "slot__order"))
-    for row in placements:
-        nodes[row.child_id] = AsBuilt(row.child, row.slot.name, row.installed_at)
-    for row in placements:
-        nodes[row.parent_id].children.append(nodes[row.child_id])
-    return top
+    return _trees([unit], rows)[0]
+
+
+def as_built_of(units: Collection[Unit], *, at: datetime | None = None) -> list[AsBuilt]:
+    """Return what is, or at a time was, inside units, at any depth and without origins. One query."""
+    return _trees(units, inside([unit.pk for unit in units], at or timezone.now()))
+
+
+def _trees(units: Collection[Unit], found: QuerySet[Installation]) -> list[AsBuilt]:
+    rows = found.select_related("slot", "child__part_revision__part").order_by("slot__order", "pk")
+    children: dict[int, list[AsBuilt]] = {}
+    for row in rows:
+        node = AsBuilt(row.child, row.slot.name, row.installed_at, row, children.setdefault(row.child_id, []))
+        children.setdefault(row.parent_id, []).append(node)
+    return [AsBuilt(unit, children=children.get(unit.pk, [])) for unit in units]
 
 
 def configuration_digest(unit: Unit) -> str:
     """Return the SHA-256 (hex) of what is installed in a unit now: each slot's path of ids and its child."""
-    rows = _inside(unit, timezone.now()).values_list("parent__uid", "slot__name", "child__uid")
-    lines = sorted(f"{parent} {slot} {child}" for parent, slot, child in rows)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    rows = inside([unit.pk], timezone.now()).values_list("parent__uid", "slot__name", "child__uid")
+    return _digest(f"{parent} {slot} {child}" for parent, slot, child in rows)
+
+
+def configurations_of(node: AsBuilt) -> dict[int, str]:
+    """Return the configuration digest of a unit and of everything in it, by primary key. No query."""
+    digests: dict[int, str] = {}
+    _lines(node, digests)
+    return digests
+
+
+def _lines(node: AsBuilt, digests: dict[int, str]) -> list[str]:
+    lines = [f"{node.unit.uid} {child.slot} {child.unit.uid}" for child in node.children]
+    for child in node.children:
+        lines += _lines(child, digests)
+    digests[node.unit.pk] = _digest(lines)
+    return lines
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def units_inside(unit: Unit) -> QuerySet[Unit]:
+    """Return everything that is inside a unit now, at any depth, as a query that is not run yet."""
+    return Unit.objects.filter(pk__in=inside([unit.pk], timezone.now()).values("child"))
+
+
+def kinds_inside(unit: Unit) -> set[str]:
+    """Return the kinds of everything that is inside a unit now. One query."""
+    return set(inside([unit.pk], timezone.now()).values_list("child__part_revision__part__kind", flat=True))
 
 
 def where_used(*, unit: Unit) -> QuerySet[Installation]:
@@ -323,20 +394,3 @@ def live_children(*, unit: Unit) -> QuerySet[Installation]:
         .select_related("slot", "child__part_revision__part")
         .order_by("slot__order")
     )
-
-
-# On SQLite the join is written `IN (t.child_id)`: with `=` its planner builds a Bloom filter over the table.
-TREE = """
-WITH RECURSIVE tree(id, child_id, depth) AS (
-    SELECT i.id, i.child_id, 1 FROM racks_installation i
-    WHERE i.parent_id = %s AND i.installed_at <= %s AND (i.removed_at IS NULL OR i.removed_at > %s)
-    UNION ALL
-    SELECT i.id, i.child_id, t.depth + 1 FROM tree t JOIN racks_installation i ON i.parent_id IN (t.child_id)
-    WHERE t.depth < %s AND i.installed_at <= %s AND (i.removed_at IS NULL OR i.removed_at > %s)
-) SELECT id FROM tree
-"""
-
-
-def _inside(unit: Unit, at: datetime, depth: int = MAX_DEPTH) -> QuerySet[Installation]:
-    when: Any = connection.ops.adapt_datetimefield_value(at)
-    return Installation.objects.filter(pk__in=RawSQL(TREE, [unit.pk, when, when, depth, when, when]))  # noqa: S611
