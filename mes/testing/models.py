@@ -29,6 +29,7 @@ class TestRun(models.Model):
         NATIVE = "native"
         OCP = "ocp", "OCP Test & Validation"
         BURN_IN = "burn_in"
+        RECORD = "record", "judged from our own record"
 
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     unit = models.ForeignKey(Unit, on_delete=models.PROTECT, related_name="test_runs")
@@ -60,7 +61,10 @@ class TestRun(models.Model):
                 fields=["unit", "procedure", "-id"],
                 name="live_tests",
                 condition=Q(superseded_at__isnull=True),
-            )
+            ),
+            models.Index(fields=["unit", "procedure", "id"], name="attempts_of_unit"),
+            models.Index(fields=["procedure", "received_at"], name="runs_by_procedure_and_time"),
+            models.Index(fields=["received_at"], name="runs_by_time"),
         ]
 
     def __str__(self) -> str:

@@ -1,12 +1,13 @@
 """The door of testing: record runs, judge them by the limits of the route, ask whether a test has passed."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from mes.ledger.services import Actor, advance, record
@@ -37,20 +38,43 @@ class Result:
     measurements: list[Measurement] = field(default_factory=list)
     diagnoses: list[Diagnosis] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
+    permitted_by: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """Other bounds that are permitted instead of a limit, by whose name; one that has ended says why."""
+
+    name: str
+    low: float | None
+    high: float | None
+    ended: str = ""
+
+
+NO_ALLOWANCES: Mapping[int, Allowance] = {}
 
 
 @transaction.atomic
 def record_test_run(
-    *, unit: Unit, result: Result, configuration: str, by: Actor, operation: Operation | None = None
+    *,
+    unit: Unit,
+    result: Result,
+    configuration: str,
+    by: Actor,
+    operation: Operation | None = None,
+    allowances: Mapping[int, Allowance] = NO_ALLOWANCES,
 ) -> TestRun:
     """Keep a result with the unit's history, judged by the limits that ``operation`` sets for its procedure.
 
     A measurement outside its limits, or one the limits ask for that is missing or not a number, makes a PASS
     a FAIL; the reasons say which. ``configuration`` is the digest of what was installed when it was tested.
+    ``allowances`` are what is permitted beyond limits, by their primary key; those that let a measurement
+    pass are named in the reasons and in ``result.permitted_by``.
     """
     unit = lock_units(unit.pk)[unit.pk]
     if operation is not None:
-        _judge(result, Limit.objects.filter(operation=operation, procedure=result.procedure))
+        limits = Limit.objects.filter(operation=operation, procedure=result.procedure)
+        _judge(result, limits, allowances)
     run = TestRun.objects.create(
         unit=unit,
         procedure=result.procedure,
@@ -90,24 +114,59 @@ def record_test_run(
 
 
 def live_outcomes(
-    *, unit: Unit, procedures: Iterable[str], configuration: str, operation: Operation | None = None
+    *,
+    unit: Unit,
+    procedures: Iterable[str],
+    configuration: str,
+    operation: Operation | None = None,
+    equals: Collection[int] = (),
 ) -> Mapping[str, str]:
     """Return the outcome of the latest live run of each procedure on the unit as it is built now.
 
     A run on another ``configuration`` says nothing of this one; with ``operation``, only runs judged by the
-    limits of that operation count.
+    limits of that operation, or of those (primary keys) that ``equals`` names as the same, count.
     """
     runs = TestRun.objects.filter(
         unit=unit, procedure__in=set(procedures), configuration=configuration, superseded_at__isnull=True
     )
     if operation is not None:
-        runs = runs.filter(operation=operation)
+        runs = runs.filter(operation__in={operation.pk, *equals})
     return dict(runs.order_by("id").values_list("procedure", "outcome"))
 
 
-def supersede_tests(*, unit: Unit, operations: Iterable[Operation], because: str) -> int:
-    """Mark the live results of operations as no longer true; return how many. Records no event."""
+def outcomes_of(
+    configurations: Mapping[int, str], at: datetime | None = None
+) -> Mapping[int, dict[str, str]]:
+    """Return the outcome of the latest live run of each procedure on units, each as it is built.
+
+    ``configurations`` are the digests of what is, or was ``at`` a time, installed, by the unit's primary
+    key. One query.
+    """
+    then = Q(received_at__lte=at) & (Q(superseded_at__isnull=True) | Q(superseded_at__gt=at))
+    runs = TestRun.objects.filter(then if at else Q(superseded_at__isnull=True), unit__in=configurations)
+    found: dict[int, dict[str, str]] = {}
+    columns = ("unit", "procedure", "configuration", "outcome")
+    for unit, procedure, configuration, outcome in runs.order_by("id").values_list(*columns):
+        if configuration == configurations[unit]:
+            found.setdefault(unit, {})[procedure] = outcome
+    return found
+
+
+def supersede_tests(*, unit: Unit, operations: Iterable[Operation | int], because: str) -> int:
+    """Mark the live results of operations (or their primary keys) as no longer true; return how many.
+
+    Records no event.
+    """
     live = TestRun.objects.filter(unit=unit, operation__in=list(operations), superseded_at__isnull=True)
+    return live.update(superseded_at=timezone.now(), superseded_because=because[:200])
+
+
+def supersede_procedures(*, unit: Unit, procedures: Iterable[str], because: str) -> int:
+    """Mark the live results of procedures on a unit as no longer true, whoever asked; return how many.
+
+    For an act that makes them untrue by itself, as filling a loop does with its draining. Records no event.
+    """
+    live = TestRun.objects.filter(unit=unit, procedure__in=set(procedures), superseded_at__isnull=True)
     return live.update(superseded_at=timezone.now(), superseded_because=because[:200])
 
 
@@ -147,22 +206,22 @@ def _verdict(measurement: Measurement) -> str:
     return Measurement.Verdict.PASS if within else Measurement.Verdict.FAIL
 
 
-def _judge(result: Result, limits: Iterable[Limit]) -> None:
+def _judge(result: Result, limits: Iterable[Limit], allowances: Mapping[int, Allowance]) -> None:
     by_name: dict[str, list[Measurement]] = {}
     for measurement in result.measurements:
         by_name.setdefault(measurement.name, []).append(measurement)
     for limit in limits:
         measured = by_name.get(limit.measurement, [])
         if not measured:
-            result.reasons.append(f"{limit.measurement} was not measured; {_bounds(limit)}.")
+            result.reasons.append(f"{limit.measurement} was not measured; {_limit_in_words(limit)}.")
             _demote(result)
         for measurement in measured:
-            _apply(limit, measurement, result)
+            _apply(limit, measurement, result, allowances.get(limit.pk))
     if any(measurement.verdict == Measurement.Verdict.FAIL for measurement in result.measurements):
         _demote(result)
 
 
-def _apply(limit: Limit, measurement: Measurement, result: Result) -> None:
+def _apply(limit: Limit, measurement: Measurement, result: Result, allowance: Allowance | None) -> None:
     measurement.low, measurement.high = limit.low, limit.high
     if measurement.unit and measurement.unit != limit.unit:
         measurement.verdict = Measurement.Verdict.FAIL
@@ -172,15 +231,31 @@ def _apply(limit: Limit, measurement: Measurement, result: Result) -> None:
     measurement.verdict = _verdict(measurement)
     if measurement.verdict == Measurement.Verdict.FAIL:
         found = measurement.text if measurement.value is None else f"{measurement.value:g}"
-        result.reasons.append(f"{limit.measurement} is {found} {limit.unit}; {_bounds(limit)}.")
+        said = f"{limit.measurement} is {found} {limit.unit}; {_limit_in_words(limit)}"
+        result.reasons.append(f"{said}{_allow(allowance, measurement, result)}.")
 
 
-def _bounds(limit: Limit) -> str:
-    parts = [
-        f"at least {limit.low:g}" if limit.low is not None else "",
-        f"at most {limit.high:g}" if limit.high is not None else "",
-    ]
-    return f"the limit is {' and '.join(part for part in parts if part)} {limit.unit}"
+def _allow(allowance: Allowance | None, measurement: Measurement, result: Result) -> str:
+    """Judge a measurement that is beyond its limit by what is permitted instead; say so in words."""
+    if allowance is None:
+        return ""
+    if allowance.ended:
+        return f" ({allowance.name} {allowance.ended})"
+    measurement.low, measurement.high = allowance.low, allowance.high
+    measurement.verdict = _verdict(measurement)
+    if measurement.verdict == Measurement.Verdict.PASS:
+        result.permitted_by.add(allowance.name)
+    return f", {allowance.name} permits {in_words(allowance.low, allowance.high)} {measurement.unit}"
+
+
+def _limit_in_words(limit: Limit) -> str:
+    return f"the limit is {in_words(limit.low, limit.high)} {limit.unit}"
+
+
+def in_words(low: float | None, high: float | None) -> str:
+    """Return bounds in words: at least 2 and at most 5."""
+    parts = [f"at least {low:g}" if low is not None else "", f"at most {high:g}" if high is not None else ""]
+    return " and ".join(part for part in parts if part)
 
 
 def _demote(result: Result) -> None:
