@@ -1,8 +1,8 @@
-"""Holds over REST; placing is for everybody on the floor, releasing and scrapping for supervisors."""
+"""Holds over REST; placing is for everybody on the floor, releasing for supervisors."""
 
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, viewsets
 from rest_framework.decorators import action
@@ -14,10 +14,11 @@ from rest_framework.views import APIView
 from mes.ledger.services import Actor
 from mes.people.services import require_permission
 from mes.quality.models import Hold
-from mes.quality.services import place_hold, release_hold
+from mes.quality.services import place_hold, place_lot_hold, release_hold
 from mes.rest import operator_of, perform
-from mes.serials.services import scrap_unit, visible_units
-from mes.stations.services import require_floor, site_of
+from mes.serials.models import Lot
+from mes.serials.services import visible_unit
+from mes.stations.services import of_site, require_floor, site_of
 
 
 class ReasonSerializer(serializers.Serializer[Any]):
@@ -28,9 +29,11 @@ class ReasonSerializer(serializers.Serializer[Any]):
 
 
 class HoldSerializer(serializers.ModelSerializer[Hold]):
-    """A hold on a unit."""
+    """A hold on a unit or a lot; of a containment, if it has a number."""
 
-    unit = serializers.UUIDField(source="unit.uid", read_only=True)
+    unit = serializers.UUIDField(source="unit.uid", read_only=True, default=None)
+    lot = serializers.UUIDField(source="lot.uid", read_only=True, default=None)
+    containment = serializers.CharField(source="containment.number", read_only=True, default=None)
 
     class Meta:
         model = Hold
@@ -44,7 +47,7 @@ class HoldUnit(APIView):
     def post(self, request: Request, uid: str) -> Response:
         """Place a hold."""
         require_floor(request.auth, request.user, "quality.add_hold")
-        unit = get_object_or_404(visible_units(site_of(request.auth)), uid=uid)
+        unit = visible_unit(request.auth, uid)
 
         def act(by: Actor) -> dict[str, Any]:
             return dict(HoldSerializer(place_hold(unit=unit, reason=reason_of(request), by=by)).data)
@@ -52,33 +55,42 @@ class HoldUnit(APIView):
         return perform(request, act, created=True)
 
 
-class ScrapUnit(APIView):
-    """Take a unit out of use for good."""
+class HoldLot(APIView):
+    """Put a lot on hold."""
 
-    @extend_schema(request=ReasonSerializer, responses={200: None})
+    @extend_schema(request=ReasonSerializer, responses={201: HoldSerializer})
     def post(self, request: Request, uid: str) -> Response:
-        """Scrap a unit."""
-        require_permission(request.user, "quality.change_hold", operator=operator_of(request))
-        unit = get_object_or_404(visible_units(site_of(request.auth)), uid=uid)
+        """Place a hold: nothing more of the lot is received or used."""
+        require_floor(request.auth, request.user, "quality.add_hold")
+        lot = get_object_or_404(of_site(Lot.objects.all(), request.auth), uid=uid)
 
         def act(by: Actor) -> dict[str, Any]:
-            scrapped = scrap_unit(unit=unit, reason=reason_of(request), by=by)
-            return {"uid": str(scrapped.uid), "state": scrapped.state}
+            return dict(HoldSerializer(place_lot_hold(lot=lot, reason=reason_of(request), by=by)).data)
 
-        return perform(request, act)
+        return perform(request, act, created=True)
 
 
 class HoldViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Hold]):
     """Read and release holds."""
 
-    queryset = Hold.objects.select_related("unit")
+    queryset = Hold.objects.select_related("unit", "lot", "containment")
     serializer_class = HoldSerializer
-    filterset_fields = {"unit__uid": ["exact"], "released_at": ["isnull"]}
+    filterset_fields = {
+        **{name: ["exact"] for name in ("unit__uid", "unit__serial", "lot__uid", "lot__number")},
+        **{name: ["exact"] for name in ("placed_by", "released_by", "unit__site__code")},
+        "reason": ["exact", "icontains"],
+        "unit__part_revision__part__number": ["exact"],
+        "nonconformance__number": ["exact"],
+        "containment__number": ["exact"],
+        "released_at": ["isnull", "gte", "lt"],
+        "placed_at": ["gte", "lt"],
+    }
 
     def get_queryset(self) -> QuerySet[Hold]:
         """Return the holds of the caller's site."""
         site = site_of(self.request.auth)
-        return super().get_queryset().filter(unit__site=site) if site else super().get_queryset()
+        holds = super().get_queryset()
+        return holds.filter(Q(unit__site=site) | Q(lot__site=site)) if site else holds
 
     @extend_schema(request=ReasonSerializer, responses={200: HoldSerializer})
     @action(detail=True, methods=["post"])
