@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mes.products.models import Operation, Slot
 from mes.products.services import Place
-from mes.workorders.gates import RUNNING, Position
+from mes.workorders.position import RUNNING, Position
 
 SIGN_ON = "Scan your badge."
 TAKE_UP = "Scan the unit you build."
@@ -26,9 +26,10 @@ def next_step(
     unit = position.unit
     if operation is None:
         return f"{unit.serial} has finished its route. Scan the next unit."
+    is_here = operation.work_center == work_center
     if position.state_of(operation) == RUNNING:
-        return _to_do(empty, chosen)
-    if operation.work_center == work_center:
+        return _to_do(empty, chosen) if is_here else f"{operation} runs at {operation.work_center}."
+    if is_here:
         return f"Scan {unit.serial} to start {operation}."
     return f"Take {unit.serial} to {operation.work_center} for {operation}."
 

@@ -1,6 +1,7 @@
 """What a scan means at a device, and the act it leads to."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -9,49 +10,75 @@ from django.utils import timezone
 
 from mes.errors import RuleViolation
 from mes.ledger.services import Actor
-from mes.people.services import find_by_badge
+from mes.people.services import Proof, find_by_badge, prove
 from mes.products.models import Operation, Part, Slot
 from mes.products.services import place_named
 from mes.racks.models import Installation
-from mes.racks.services import empty_places, find_slot
+from mes.racks.services import find_slot
 from mes.serials.barcodes import Label, MalformedBarcode, Syntax, parse
 from mes.serials.models import Lot, Unit
-from mes.serials.services import find_units, require_usable
+from mes.serials.services import find_units
 from mes.stations.models import Device, Station
-from mes.stations.services import move_device, require_sign_on, sign_off, sign_on
-from mes.workorders.gates import Position, position_of, require_work_center
-from mes.workorders.guidance import SIGN_ON, TAKE_UP, next_step
+from mes.stations.services import (
+    find_tool,
+    move_device,
+    require_pin,
+    sign_on,
+)
+from mes.workorders.capture import use_consumable, use_tool
+from mes.workorders.commands import run_command
+from mes.workorders.deviations import deviation_of
 from mes.workorders.models import WorkSession
-from mes.workorders.services import complete_operation, install_child, start_operation
+from mes.workorders.operations import (
+    install_child,
+    join_operation,
+    start_operation,
+)
+from mes.workorders.overrides import find_roles
+from mes.workorders.position import RUNNING, position_of, require_at_hand
+from mes.workorders.scanning import (
+    ACCEPTED,
+    DUPLICATE,
+    NEEDS_MORE,
+    Scan,
+    answered,
+    current_unit,
+    no_unit,
+)
 
 SAME_CODE_COUNTS_ONCE = timedelta(seconds=1.5)
-ACCEPTED, NEEDS_MORE, DUPLICATE = "accepted", "needs_more", "duplicate"
-SOUNDS = {ACCEPTED: "accept", NEEDS_MORE: "accept", DUPLICATE: "tick"}
+Meaning = Callable[[Scan], dict[str, Any] | None]
+ADDED: list[Meaning] = []
 
 
-@dataclass(slots=True)
-class Scan:
-    """One scan being worked on: what was read, where, by whom, and what the device was doing."""
+def add_meaning(meaning: Meaning) -> None:
+    """Let an app above this one say what else a scan may mean; call it once, when the app is ready.
 
-    label: Label
-    device: Device
-    session: WorkSession
-    by: Actor
+    A meaning answers a scan, or returns None for what it does not know. It is asked after badges and stations
+    and before slots and units.
+    """
+    ADDED.append(meaning)
 
 
-def scan(*, device: Device, raw: str, by: Actor, symbology: str | None = None) -> dict[str, Any]:
+def _meanings() -> tuple[Meaning, ...]:
+    return (run_command, _badge, _station, *ADDED, _slot, _unit, _lot, _tool, _part)
+
+
+def scan(
+    *, device: Device, raw: str, by: Actor, symbology: str | None = None, proof: Proof | None = None
+) -> dict[str, Any]:
     """Decide what was scanned, as command, badge, station, slot, unit, lot or part, in this order; then act.
 
-    Returns the answer of `POST /scans/` as JSON-ready data. Refuses with ``malformed_barcode``,
-    ``unknown_code``, ``ambiguous_identifier`` or the codes of the act it led to.
+    ``proof`` is that of the badge, if a PIN came with it. Returns the answer of `POST /scans/` as JSON-ready
+    data. Refuses with ``malformed_barcode``, ``unknown_code``, ``ambiguous_identifier`` or the codes of the
+    act it led to.
     """
     session = _session_of(device)
     now = timezone.now()
     if session.last_raw == raw and session.last_at and now - session.last_at < SAME_CODE_COUNTS_ONCE:
-        return _answer(DUPLICATE, "Scanned twice", "The same code came twice; it counts once.", session)
-    found = Scan(_parse(raw, symbology), device, session, by)
-    meanings = (_command, _badge, _station, _slot, _unit, _lot, _part)
-    answer = next((answer for meaning in meanings if (answer := meaning(found))), None)
+        return answered(DUPLICATE, "Scanned twice", "The same code came twice; it counts once.", session)
+    found = Scan(_parse(raw, symbology), device, session, by, proof)
+    answer = next((answer for meaning in _meanings() if (answer := meaning(found))), None)
     if answer is None:
         raise _unknown(found.label)
     session.last_raw, session.last_at = raw, now
@@ -85,56 +112,15 @@ def _malformed(detail: str) -> RuleViolation:
     )
 
 
-def _command(scan: Scan) -> dict[str, Any] | None:
-    if scan.label.syntax != Syntax.COMMAND:
-        return None
-    commands = {"START": _start, "DONE": _done, "SIGNOFF": _sign_off, "LEAVE": _leave}
-    command = commands.get(scan.label.value)
-    if command is None:
-        raise RuleViolation(
-            "unknown_command",
-            f"There is no command {scan.label.value}.",
-            rule="commands are known words",
-            next_step=f"Known commands: {', '.join(commands)}.",
-        )
-    return command(scan)
-
-
-def _start(scan: Scan) -> dict[str, Any]:
-    unit = _current(scan)
-    operation = _turn(position_of(unit), scan.device.station)
-    start_operation(unit=unit, sequence=operation.sequence, station=scan.device.station, by=scan.by)
-    return _answer(ACCEPTED, "Started", f"{operation} of {unit.serial} is running.", scan.session)
-
-
-def _done(scan: Scan) -> dict[str, Any]:
-    unit, station = _current(scan), scan.device.station
-    operation = _turn(position_of(unit), station)
-    complete_operation(unit=unit, sequence=operation.sequence, station=station, by=scan.by)
-    scan.session.slot = None
-    return _answer(ACCEPTED, "Done", f"{operation} of {unit.serial} is complete.", scan.session)
-
-
-def _sign_off(scan: Scan) -> dict[str, Any]:
-    sign_off(device=scan.device, by=scan.by)
-    scan.device.operator = None
-    scan.session.unit = scan.session.slot = None
-    return _answer(ACCEPTED, "Signed off", "Nobody is signed on.", scan.session)
-
-
-def _leave(scan: Scan) -> dict[str, Any]:
-    scan.session.unit = scan.session.slot = None
-    return _answer(ACCEPTED, "Left", "No unit is being worked on here.", scan.session)
-
-
 def _badge(scan: Scan) -> dict[str, Any] | None:
     person = find_by_badge(scan.label.value)
     if person is None:
         return None
+    require_pin(person=person, site=scan.device.station.line.site, proof=scan.proof)
     sign_on(device=scan.device, person=person, by=scan.by)
     scan.device.operator = person
     name = person.get_full_name() or person.username
-    return _answer(ACCEPTED, "Signed on", f"{name} works here now.", scan.session)
+    return answered(ACCEPTED, "Signed on", f"{name} works here now.", scan.session)
 
 
 def _station(scan: Scan) -> dict[str, Any] | None:
@@ -149,14 +135,14 @@ def _station(scan: Scan) -> dict[str, Any] | None:
         move_device(device=scan.device, station=station, by=scan.by)
         scan.device.station = station
         scan.session.unit = scan.session.slot = None
-    return _answer(ACCEPTED, "Station", f"This device works at {station.name}.", scan.session)
+    return answered(ACCEPTED, "Station", f"This device works at {station.name}.", scan.session)
 
 
 def _slot(scan: Scan) -> dict[str, Any] | None:
     unit, named = scan.session.unit, scan.label.syntax == Syntax.SLOT
     if unit is None:
         if named:
-            raise _no_unit()
+            raise no_unit()
         return None
     place = place_named(unit.part_revision, scan.label.value)
     if place is None:
@@ -164,7 +150,7 @@ def _slot(scan: Scan) -> dict[str, Any] | None:
             find_slot(revision=unit.part_revision, name=scan.label.value)
         return None
     scan.session.slot = place.slot
-    return _answer(NEEDS_MORE, f"Slot {place.slot.name}", f"It takes {place.wanted}.", scan.session)
+    return answered(NEEDS_MORE, f"Slot {place.slot.name}", f"It takes {place.wanted}.", scan.session)
 
 
 def _unit(scan: Scan) -> dict[str, Any] | None:
@@ -175,7 +161,7 @@ def _unit(scan: Scan) -> dict[str, Any] | None:
         return None
     unit = _one_of(found, scan.label.code, scan.session.slot)
     if scan.session.slot is not None:
-        return _install(scan, _current(scan), scan.session.slot, unit)
+        return _install(scan, current_unit(scan), scan.session.slot, unit)
     return _take_up(scan, unit)
 
 
@@ -187,6 +173,13 @@ def unit_on_label(device: Device, raw: str) -> Unit:
     if not found:
         raise _unknown(label)
     return _one_of(found, label.code, None)
+
+
+def proof_on_label(device: Device, raw: str, pin: str, symbology: str | None = None) -> Proof | None:
+    """Return the proof by the badge on a label and a PIN, made before the scan; None without either."""
+    with suppress(MalformedBarcode):
+        return prove(badge=parse(raw, symbology).value, pin=pin, device=device.name) if pin else None
+    return None
 
 
 def _one_of(found: list[Unit], code: str, slot: Slot | None) -> Unit:
@@ -209,34 +202,46 @@ def _one_of(found: list[Unit], code: str, slot: Slot | None) -> Unit:
 
 
 def _install(scan: Scan, unit: Unit, slot: Slot, child: Unit) -> dict[str, Any]:
-    install_child(unit=unit, slot_name=slot.name, child=child, station=scan.device.station, by=scan.by)
+    station = scan.device.station
+    installed = install_child(unit=unit, slot_name=slot.name, child=child, station=station, by=scan.by)
+    deviation = deviation_of(installed)
+    under = f" under {deviation.number}" if deviation else ""
     scan.session.slot = None
-    return _answer(ACCEPTED, "Installed", f"{child.serial} is in {slot.name}.", scan.session)
+    return answered(ACCEPTED, "Installed", f"{child.serial} is in {slot.name}{under}.", scan.session)
 
 
 def _take_up(scan: Scan, unit: Unit) -> dict[str, Any]:
     placed = Installation.objects.live().select_related("slot", "parent").filter(child=unit).first()
     if placed is not None:
         where = f"{unit.serial} is installed in {placed.slot.name} of {placed.parent.serial}."
-        return _answer(NEEDS_MORE, "Installed", where, scan.session)
-    if not hasattr(unit, "order_unit"):
+        return answered(NEEDS_MORE, "Installed", where, scan.session)
+    if not unit.order_units.filter(closed_at__isnull=True).exists():
         if scan.session.unit is None:
-            raise _no_unit()
-        return _answer(NEEDS_MORE, unit.part_revision.part.name, f"{unit.serial} is free.", scan.session)
+            raise no_unit()
+        return answered(NEEDS_MORE, unit.part_revision.part.name, f"{unit.serial} is free.", scan.session)
     return _work_on(scan, unit)
 
 
 def _work_on(scan: Scan, unit: Unit) -> dict[str, Any]:
     scan.session.unit, scan.session.slot = unit, None
     position = position_of(unit)
-    operation = _turn(position, scan.device.station)
+    operation = require_at_hand(position, scan.device.station.work_center)
     if position.state_of(operation) == "waiting":
+        return _start_or_ask(scan, unit, operation)
+    join_operation(unit=unit, sequence=operation.sequence, station=scan.device.station, by=scan.by)
+    return answered(ACCEPTED, "Resumed", f"{operation} of {unit.serial} goes on.", scan.session)
+
+
+def _start_or_ask(scan: Scan, unit: Unit, operation: Operation) -> dict[str, Any]:
+    """Start an operation; where a gate that may be released holds it, take the unit up and say why."""
+    try:
         start_operation(unit=unit, sequence=operation.sequence, station=scan.device.station, by=scan.by)
-        return _answer(ACCEPTED, "Started", f"{operation} of {unit.serial} is running.", scan.session)
-    require_sign_on(scan.by)
-    require_usable(unit)
-    require_work_center(operation, scan.device.station.work_center)
-    return _answer(ACCEPTED, "Resumed", f"{operation} of {unit.serial} goes on.", scan.session)
+    except RuleViolation as violation:
+        if not find_roles(str(violation.facts.get("gate", ""))):
+            raise
+        answer = answered(NEEDS_MORE, "Not started yet", violation.detail, scan.session)
+        return {**answer, "code": violation.code, "next": violation.next_step}
+    return answered(ACCEPTED, "Started", f"{operation} of {unit.serial} is running.", scan.session)
 
 
 def _lot(scan: Scan) -> dict[str, Any] | None:
@@ -250,9 +255,35 @@ def _lot(scan: Scan) -> dict[str, Any] | None:
     lot = lots.first()
     if lot is None:
         return None
-    return _answer(
+    if sequence := _running_with(scan, lot):
+        unit = current_unit(scan)
+        use = use_consumable(unit=unit, sequence=sequence, lot=lot, station=scan.device.station, by=scan.by)
+        said = f"{use.quantity.normalize():f} {use.unit} of {lot.part.name}, lot {lot.number}, is recorded."
+        return answered(ACCEPTED, "Used", said, scan.session)
+    return answered(
         NEEDS_MORE, f"Lot {lot.number}", f"{lot.part.name} from {lot.supplier.name}.", scan.session
     )
+
+
+def _running_with(scan: Scan, lot: Lot) -> int | None:
+    """Return the sequence of the operation that runs here and uses up the part of a lot, if any."""
+    if scan.session.unit is None:
+        return None
+    position, work_center = position_of(scan.session.unit), scan.device.station.work_center
+    operation = position.at_hand(work_center)
+    if operation is None or position.state_of(operation) != RUNNING:
+        return None
+    parts = {row.part_id for row in operation.consumables.all()}
+    return operation.sequence if lot.part_id in parts and operation.work_center == work_center else None
+
+
+def _tool(scan: Scan) -> dict[str, Any] | None:
+    station = scan.device.station
+    tool = find_tool(code=scan.label.value, site=station.line.site)
+    if tool is None:
+        return None
+    use_tool(tool=tool, unit=scan.session.unit, station=station, by=scan.by)
+    return answered(ACCEPTED, tool.name, f"{tool.code} is used at {station.name} now.", scan.session)
 
 
 def _part(scan: Scan) -> dict[str, Any] | None:
@@ -262,35 +293,7 @@ def _part(scan: Scan) -> dict[str, Any] | None:
     part = Part.objects.filter(Q(number__iexact=number) | Q(maker_number__iexact=number)).first()
     if part is None:
         return None
-    return _answer(NEEDS_MORE, part.name, f"{part.number} is a part. Scan the serial too.", scan.session)
-
-
-def _turn(position: Position, station: Station) -> Operation:
-    """Return the operation at hand, of another station if need be: its gates then say why not here."""
-    operation = position.at_hand(station.work_center)
-    if operation is None:
-        raise RuleViolation(
-            "route_complete",
-            f"{position.unit.serial} has finished its route.",
-            rule="operations follow their sequence",
-            next_step="Install it, or take it to stock.",
-        )
-    return operation
-
-
-def _current(scan: Scan) -> Unit:
-    if scan.session.unit is None:
-        raise _no_unit()
-    return scan.session.unit
-
-
-def _no_unit() -> RuleViolation:
-    return RuleViolation(
-        "no_unit",
-        "No unit is being worked on at this device.",
-        rule="work is done on a unit",
-        next_step="Scan the serial of the unit you build first.",
-    )
+    return answered(NEEDS_MORE, part.name, f"{part.number} is a part. Scan the serial too.", scan.session)
 
 
 def _unknown(label: Label) -> RuleViolation:
@@ -303,40 +306,3 @@ def _unknown(label: Label) -> RuleViolation:
         rule="only known codes are worked with",
         next_step="Scan it again; if it is a new part, receive it first.",
     )
-
-
-def _answer(outcome: str, title: str, detail: str, session: WorkSession) -> dict[str, Any]:
-    answer = {"outcome": outcome, "title": title, "detail": detail, "sound": SOUNDS[outcome]}
-    return {**answer, **(_work(session.unit, session) if session.unit else _idle(session))}
-
-
-def _idle(session: WorkSession) -> dict[str, Any]:
-    return {"unit": None, "operation": None, "next": TAKE_UP if session.device.operator_id else SIGN_ON}
-
-
-def _work(unit: Unit, session: WorkSession) -> dict[str, Any]:
-    position, work_center = position_of(unit), session.device.station.work_center
-    operation = position.at_hand(work_center)
-    empty = empty_places(unit=unit, filled_at=operation.sequence) if operation else []
-    done, total = position.steps
-    return {
-        "unit": {
-            "uid": str(unit.uid),
-            "serial": unit.serial,
-            "part": unit.part_revision.part.name,
-            "order": position.order.number,
-            "steps_done": done,
-            "steps": total,
-        },
-        "operation": operation and _operation(operation, position),
-        "next": next_step(position, operation, empty=empty, chosen=session.slot, work_center=work_center),
-    }
-
-
-def _operation(operation: Operation, position: Position) -> dict[str, Any]:
-    return {
-        "sequence": operation.sequence,
-        "name": operation.name,
-        "state": position.state_of(operation),
-        "instruction": operation.instruction,
-    }

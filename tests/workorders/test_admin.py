@@ -27,7 +27,7 @@ def page_of(order: WorkOrder, page: str = "change") -> str:
 
 def form_of(revision: PartRevision, route: Route, **more: Any) -> dict[str, Any]:
     given = {"number": "WO-A", "site": make_site().pk, "part_revision": revision.pk, "route": route.pk}
-    return {**given, "quantity": 2, **more}
+    return {**given, "quantity": 2, "priority": 50, "options": "[]", **more}
 
 
 def draft_of(revision: PartRevision, route: Route) -> WorkOrder:
@@ -50,8 +50,8 @@ def test_a_refused_draft_is_explained_and_stays_typed(db: None) -> None:
     revision, other = make_part("tray", level=10), make_part("rack", level=11)
     response = superuser_client().post(ADD, form_of(revision, make_route(other)), follow=True)
     page = response.content.decode()
-    assert "is a route of another part" in page
-    assert "Choose a route of this part." in page
+    assert "is no build route of" in page
+    assert "Choose a build route of this part." in page
     assert response.context["adminform"].form.initial["number"] == "WO-A"
     assert not WorkOrder.objects.exists()
     assert Event.objects.get(kind="act.refused").payload["refusal"]["code"] == "wrong_route"

@@ -1,0 +1,1 @@
+"""How work orders look over REST, a module per noun."""

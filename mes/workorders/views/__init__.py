@@ -1,0 +1,1 @@
+"""The REST calls of work orders, a module per noun."""
