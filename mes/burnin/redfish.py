@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 
 from mes.burnin.redfish_inventory import Component, Inventory, collect_inventory
 from mes.burnin.redfish_layout import RESET, discover_layout, find_system, system_identity
+from mes.burnin.redfish_ports import PortSeen, collect_ports
 from mes.burnin.redfish_reading import (
     Body,
     LeakDetection,
@@ -36,11 +37,13 @@ __all__ = [
     "BmcMemory",
     "Component",
     "Inventory",
+    "PortSeen",
     "RedfishClient",
     "RedfishError",
     "Sample",
     "Timeouts",
     "TrayReading",
+    "read_inventories",
     "read_trays",
 ]
 
@@ -95,6 +98,11 @@ class RedfishClient:
         """Read what the tray is made of, all of it afresh."""
         with self._checked_answers():
             return await collect_inventory(self._session)
+
+    async def read_ports(self) -> tuple[PortSeen, ...]:
+        """Read the ports of adapters, processors and managers, and whom they see."""
+        with self._checked_answers():
+            return await collect_ports(self._session)
 
     async def start_stress(self, profile: str, intent_key: str) -> None:
         """Start the stress workload; the BMC carries out each intent key once, however often it is sent."""
@@ -238,3 +246,26 @@ async def read_trays(
 
     readings = await asyncio.gather(*(read(address) for address in addresses.values()))
     return dict(zip(addresses, readings, strict=True))
+
+
+async def read_inventories(
+    addresses: Mapping[K, BmcAddress], *, timeout: float, at_once: int
+) -> dict[K, Inventory | RedfishError]:
+    """Read what units are made of, ``at_once`` of them together; each has ``timeout`` seconds from its turn.
+
+    Every one has its inventory or its error after ``timeout`` seconds for each ``at_once`` of them.
+    """
+    turns = asyncio.Semaphore(at_once)
+
+    async def read(address: BmcAddress) -> Inventory | RedfishError:
+        async with turns:
+            try:
+                async with asyncio.timeout(timeout), RedfishClient(address) as client:
+                    return await client.read_inventory()
+            except TimeoutError:
+                return RedfishError("timeout", f"no inventory within {timeout:g} s")
+            except RedfishError as error:
+                return error
+
+    found = await asyncio.gather(*(read(address) for address in addresses.values()))
+    return dict(zip(addresses, found, strict=True))

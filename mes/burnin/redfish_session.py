@@ -75,6 +75,7 @@ class BmcMemory:
     sessions_offered: bool = True
     system: str | None = None
     layout: TrayLayout | None = None
+    ports: tuple[str, ...] | None = None
     found: dict[str, Body] = field(default_factory=dict, repr=False)
 
 

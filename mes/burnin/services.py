@@ -7,35 +7,56 @@ from urllib.parse import urlsplit
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from mes.burnin.bmc import find_address
 from mes.burnin.intents import Kind, enqueue
 from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInProfile, BurnInRun, Gap
+from mes.burnin.port_reading import read_ports
+from mes.burnin.redfish import BmcAddress, Component, Inventory, RedfishError, read_inventories
+from mes.burnin.redfish_inventory import told, told_identity
+from mes.burnin.redfish_ports import PortSeen
 from mes.burnin.secrets import encrypt_password
 from mes.burnin.telemetry import Point, Series, read_series
 from mes.burnin.tick import save_gaps
 from mes.errors import RuleViolation
 from mes.ledger.services import Actor, advance, locked, record
+from mes.products.models import Gate
 from mes.racks.models import Installation
-from mes.racks.services import live_children
+from mes.racks.services import configuration_digest, live_children
 from mes.serials.models import Unit
 from mes.serials.services import lock_units, require_usable
 from mes.stations.services import require_sign_on
+from mes.testing.models import TestRun
+from mes.testing.services import live_outcomes
+from mes.workorders.models import OperationRun, OrderUnit
 
 __all__ = [
+    "BmcAddress",
+    "Component",
+    "Inventory",
     "Point",
+    "PortSeen",
+    "RedfishError",
     "Series",
     "abort_run",
+    "find_address",
     "pause_run",
+    "read_inventories",
+    "read_ports",
     "read_series",
     "require_bmc_url",
     "resume_run",
     "set_bmc",
     "start_run",
+    "told",
+    "told_identity",
 ]
 
 State = BurnInRun.State
 Tray = BurnInAttempt.State
 
 ABORTABLE = frozenset({State.QUEUED, State.PREPARING, State.STARTING, State.SOAKING, State.PAUSED})
+DONE = (OperationRun.State.COMPLETE, OperationRun.State.SKIPPED)
+FIRMWARE = "firmware"  # the test by which a route asks for the baseline
 STRESSED = frozenset({State.STARTING, State.SOAKING, State.PAUSED})
 
 
@@ -58,12 +79,13 @@ def start_run(*, unit: Unit, profile: BurnInProfile, by: Actor) -> BurnInRun:
     """Queue the burn-in of a rack: one attempt per installed tray of the profile's kinds.
 
     Refuses with ``unit_held``, ``unit_scrapped``, ``unit_shipped``, ``profile_not_released``, ``wrong_part``,
-    ``burn_in_running``, ``no_tray_installed`` or ``bmc_unknown``.
+    ``burn_in_running``, ``firmware_not_verified``, ``no_tray_installed`` or ``bmc_unknown``.
     """
     unit = lock_units(unit.pk)[unit.pk]
     require_usable(unit)
     _require_profile(unit, profile)
     _require_no_run(unit)
+    _require_firmware(unit)
     trays = _trays(unit, profile)
     run = _create_run(unit, profile, by)
     attempts = [BurnInAttempt(run=run, slot=tray.slot, unit=tray.child) for tray in trays]
@@ -177,6 +199,36 @@ def _require_profile(unit: Unit, profile: BurnInProfile) -> None:
 def _require_no_run(unit: Unit) -> None:
     if BurnInRun.objects.filter(unit=unit).exclude(state__in=BurnInRun.ENDED).exists():
         raise _running(unit)
+
+
+def _require_firmware(unit: Unit) -> None:
+    """Refuse with ``firmware_not_verified`` where the route asks for the firmware test and nothing met it.
+
+    It is met by a passed test of the unit as it is built now, or by the completed operation that asks for it:
+    a signed release may have let that pass. A firmware change undoes both where the retest rules say so.
+    """
+    open_units = OrderUnit.objects.filter(unit=unit, closed_at__isnull=True)
+    gates = Gate.objects.filter(
+        rule=Gate.Rule.TEST_PASSED,
+        procedure=FIRMWARE,
+        operation__route__in=open_units.values("route"),
+    )
+    asking = set(gates.values_list("operation", flat=True))
+    done = OperationRun.objects.filter(
+        unit=unit, operation__in=asking, superseded_at__isnull=True, state__in=DONE
+    )
+    if not asking or done.exists():
+        return
+    digest = configuration_digest(unit)
+    outcome = live_outcomes(unit=unit, procedures=[FIRMWARE], configuration=digest).get(FIRMWARE)
+    if outcome != TestRun.Outcome.PASS:
+        raise RuleViolation(
+            "firmware_not_verified",
+            f"The firmware of {unit.serial} is {outcome or 'not verified since its last change'}.",
+            rule="a rack is burned in with the firmware of its baseline",
+            release="Quality releases the test of the operation that asks for it, with a signature.",
+            next_step="Bring the firmware to the baseline, collect the inventory, and verify the firmware.",
+        )
 
 
 def _running(unit: Unit) -> RuleViolation:

@@ -10,8 +10,9 @@ from mes.ledger.services import SYSTEM, advance, record
 from mes.products.models import Gate, Operation
 from mes.racks.services import configuration_digest
 from mes.testing.models import Measurement, TestRun
-from mes.testing.services import Result, record_test_run
-from mes.workorders.models import WorkOrder
+from mes.testing.services import Result
+from mes.workorders.models import OrderUnit
+from mes.workorders.services import record_judged_test
 
 Outcome, Status, Verdict = TestRun.Outcome, TestRun.Status, Measurement.Verdict
 
@@ -35,7 +36,7 @@ def record_verdict(
     A limit of the route on what was measured may turn a PASSED run into a FAILED one.
     """
     outcome, status = OUTCOMES[state]
-    test = record_test_run(
+    test = record_judged_test(
         unit=run.unit,
         result=Result(
             procedure=run.profile.procedure,
@@ -147,7 +148,7 @@ def _details(run: BurnInRun, attempts: list[BurnInAttempt]) -> dict[str, Any]:
 
 def _operation(run: BurnInRun) -> Operation | None:
     """Return the operation of the rack's route that asks for this burn-in; retest rules work by it."""
-    routes = WorkOrder.objects.filter(order_units__unit=run.unit_id).values("route")
+    routes = OrderUnit.objects.filter(unit=run.unit_id, closed_at__isnull=True).values("route")
     gates = Gate.objects.filter(
         rule=Gate.Rule.TEST_PASSED, procedure=run.profile.procedure, operation__route__in=routes
     )

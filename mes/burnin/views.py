@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.utils.crypto import salted_hmac
 from django_filters.rest_framework import FilterSet
 from drf_spectacular.utils import extend_schema
-from rest_framework import mixins, serializers, viewsets
+from rest_framework import mixins, viewsets
 from rest_framework.decorators import action
 from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
@@ -29,13 +29,13 @@ from mes.burnin.serializers import (
 )
 from mes.burnin.services import abort_run, pause_run, read_series, resume_run, set_bmc, start_run
 from mes.ledger.services import Actor
-from mes.rest import perform
-from mes.serials.services import visible_units
-from mes.stations.services import require_floor, site_of
+from mes.rest import checked, perform
+from mes.serials.services import visible_unit
+from mes.stations.services import of_site, require_floor
 
 
 class BurnInRunFilter(FilterSet):
-    """Find runs by rack, profile and state."""
+    """Find runs by rack, profile, state, person and time."""
 
     unit = django_filters.UUIDFilter(field_name="unit__uid")
     serial = django_filters.CharFilter(field_name="unit__serial")
@@ -45,7 +45,11 @@ class BurnInRunFilter(FilterSet):
 
     class Meta:
         model = BurnInRun
-        fields = ("unit", "serial", "profile", "state", "ended")
+        fields = {
+            "started_by": ["exact"],
+            "unit__site__code": ["exact"],
+            **{name: ["gte", "lt"] for name in ("created_at", "ended_at")},
+        }
 
 
 class BurnInRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[BurnInRun]):
@@ -62,8 +66,7 @@ class BurnInRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewset
         runs = super().get_queryset()
         if self.action != "list":
             runs = runs.prefetch_related("attempts__slot", "attempts__unit", "attempts__gaps")
-        site = site_of(self.request.auth)
-        return runs.filter(unit__site=site) if site else runs
+        return of_site(runs, self.request.auth, through="unit__site")
 
     @extend_schema(responses={200: BurnInRunDetailSerializer})
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -75,7 +78,7 @@ class BurnInRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewset
         """Queue the burn-in of a rack."""
         require_floor(request.auth, request.user, "burnin.add_burninrun")
         given = checked(StartRunSerializer(data=request.data))
-        unit = get_object_or_404(visible_units(site_of(request.auth)), uid=given["unit"])
+        unit = visible_unit(request.auth, given["unit"])
 
         def act(by: Actor) -> dict[str, Any]:
             return self._shown(start_run(unit=unit, profile=given["profile"], by=by))
@@ -135,7 +138,7 @@ class SetBmc(APIView):
     def put(self, request: Request, uid: str) -> Response:
         """Set address and login; the password is stored encrypted and never comes back."""
         require_floor(request.auth, request.user, "burnin.change_bmcendpoint")
-        unit = get_object_or_404(visible_units(site_of(request.auth)), uid=uid)
+        unit = visible_unit(request.auth, uid)
         given = checked(SetBmcSerializer(data=request.data))
         url, username, password = given["url"], given["username"], given["password"]
 
@@ -146,9 +149,3 @@ class SetBmc(APIView):
         # What was asked is kept with a refusal: there the password must not be readable.
         hidden = salted_hmac("mes.burnin.views.SetBmc", password, algorithm="sha256").hexdigest()
         return perform(request, act, body={"url": url, "username": username, "password": hidden})
-
-
-def checked(serializer: serializers.Serializer[Any]) -> dict[str, Any]:
-    """Return the input a serializer accepts; anything else is bad input."""
-    serializer.is_valid(raise_exception=True)
-    return dict(serializer.validated_data)
