@@ -1,34 +1,50 @@
-"""The rules between the rows of a pack, and between them and what is stored. Each yields problems."""
+"""The rules between the rows of a pack, and between them and what is stored. Each yields problems.
+
+Those of routes are in ``route_checks``.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import chain
 
+from mes.cabling.services import Drawn, End, Made, plan_faults
+from mes.definitions.route_checks import ROUTE_CHECKS
 from mes.definitions.rows import Problem, Row, World
+from mes.definitions.schema import Name
 from mes.definitions.tables import (
     BOM_LINE,
+    BUDGET,
     BURN_IN_PROFILE,
-    GATE,
-    LIMIT,
+    CABLE_KIND,
+    CABLE_PLAN,
+    COMPATIBILITY_RULE,
+    CONSUMABLE,
+    COOLANT,
+    COUPLING_TYPE,
     OPERATION,
+    PACKING_RULE,
     PART,
-    RETEST_RULE,
+    PLANNED_CABLE,
     REVISION,
-    ROUTE,
+    SAFETY_PLAN,
     SERIES_LIMIT,
     SLOT,
     TABLES,
-    Name,
 )
-from mes.products.models import Gate
+from mes.products.models import Budget, CompatibilityRule
+from mes.products.services import SUPPLIED
 
 POSITIVE = (
     (BOM_LINE, ("quantity",)),
+    (OPERATION, ("people",)),
+    (CONSUMABLE, ("quantity",)),
     (BURN_IN_PROFILE, ("required_hours", "poll_seconds", "time_scale")),
     (SERIES_LIMIT, ("violations", "window")),
+    (COUPLING_TYPE, ("maximum_mates",)),
+    (PACKING_RULE, ("tolerance_percent",)),
+    (PLANNED_CABLE, ("length_mm",)),
 )
-LARGEST_WINDOW = 32
-ARRIVES_FILLED = 0
+PLANNED = {"part", "length_mm", "a_device", "a_port", "b_device", "b_port", "checks"}
 
 
 def check_rows(world: World) -> Iterator[Problem]:
@@ -66,23 +82,6 @@ def _bom_quantities(world: World) -> Iterator[Problem]:
             yield line.problem(
                 f"quantity of {part} is {quantity}, but {len(slots)} slots accept it", "quantity"
             )
-
-
-def _filling_operations(world: World) -> Iterator[Problem]:
-    """A part of ours fills its slots at operations of a route; what has no route arrives filled."""
-    sequences = _sequences_by_part(world)
-    for slot in world.in_pack(SLOT):
-        part, filled_at = slot.key[0], slot.values.get("filled_at")
-        known = sequences.get(part, {ARRIVES_FILLED})
-        if filled_at is not None and filled_at not in known:
-            yield slot.problem(f"filled_at {filled_at} is no operation of a route of {part}", "filled_at")
-
-
-def _sequences_by_part(world: World) -> dict[str, set[int]]:
-    sequences: dict[str, set[int]] = defaultdict(set)
-    for operation in world.of(OPERATION):
-        sequences[operation.key[0]].add(operation.values.get("sequence", -1))
-    return sequences
 
 
 def _levels(world: World) -> Iterator[Problem]:
@@ -143,50 +142,6 @@ def _way_back(came_from: dict[str, str], goal: str) -> list[str]:
     return path
 
 
-def _bounds(world: World) -> Iterator[Problem]:
-    for row in [*world.in_pack(LIMIT), *world.in_pack(SERIES_LIMIT)]:
-        if not {"low", "high"} <= row.values.keys():
-            continue
-        low, high = row.values["low"], row.values["high"]
-        if low is None and high is None:
-            yield row.problem(f"{row.table.kind} without a bound: give low, high or both")
-        elif low is not None and high is not None and low > high:
-            yield row.problem(f"low {low:g} is greater than high {high:g}", "low")
-
-
-def _gates(world: World) -> Iterator[Problem]:
-    for gate in world.in_pack(GATE):
-        if gate.own_key["rule"] == Gate.Rule.TEST_PASSED and not gate.own_key["procedure"]:
-            yield gate.problem("gate test_passed without 'procedure': it must name the test", "rule")
-
-
-def _limited_tests(world: World) -> Iterator[Problem]:
-    """A test is judged by the limits of the operation whose gate asks for it; others would say nothing."""
-    for limit in world.in_pack(LIMIT):
-        procedure = limit.own_key["procedure"]
-        if procedure not in {gate.own_key["procedure"] for gate in world.beside(limit, GATE)}:
-            yield limit.problem(f"no gate of the operation asks for the test '{procedure}'", "procedure")
-
-
-def _retest_rules(world: World) -> Iterator[Problem]:
-    types = _slot_types_by_part(world)
-    for rule in world.in_pack(RETEST_RULE):
-        known = {operation.values.get("sequence") for operation in world.beside(rule, OPERATION)}
-        for sequence in rule.values.get("repeats", []):
-            if sequence not in known:
-                yield rule.problem(f"repeats {sequence}, which is no operation of the route", "repeats")
-        part, slot_type = rule.key[0], rule.own_key["slot_type"]
-        if slot_type not in types[part]:
-            yield rule.problem(f"no slot of {part} is of type '{slot_type}'", "slot_type")
-
-
-def _slot_types_by_part(world: World) -> dict[str, set[str]]:
-    types: dict[str, set[str]] = defaultdict(set)
-    for slot in world.of(SLOT):
-        types[slot.key[0]].add(slot.values.get("type", ""))
-    return types
-
-
 def _positions(world: World) -> Iterator[Problem]:
     """A slot number, or tray index, that two slots report would let a swapped pair of trays pass."""
     seen: dict[tuple[Name | None, str, int], Row] = {}
@@ -208,33 +163,120 @@ def _positive(world: World) -> Iterator[Problem]:
                     yield row.problem(f"{column} must be greater than 0", column)
 
 
-def _windows(world: World) -> Iterator[Problem]:
-    for limit in world.in_pack(SERIES_LIMIT):
-        violations, window = limit.values.get("violations", 0), limit.values.get("window", LARGEST_WINDOW)
-        if violations > window or window > LARGEST_WINDOW:
-            reason = f"{violations} of {window} samples: violations <= window <= {LARGEST_WINDOW} must hold"
-            yield limit.problem(reason, "window")
+def _budgets(world: World) -> Iterator[Problem]:
+    """A budget has a limit, or something that supplies it, and names slots of its own revision."""
+    for budget in world.in_pack(BUDGET):
+        figure, limit = budget.values.get("figure"), budget.values.get("limit")
+        if "limit" in budget.values and limit is None and figure not in SUPPLIED:
+            yield budget.problem(f"{figure} is supplied by nothing: give a limit", "limit")
+        if limit is not None and budget.values.get("redundancy"):
+            yield budget.problem("redundancy is of supplies: leave out the limit", "redundancy")
+        if limit is not None and limit <= 0:
+            yield budget.problem("limit must be greater than 0", "limit")
+        yield from _slot_groups(world, budget)
 
 
-def _empty_routes(world: World) -> Iterator[Problem]:
-    for route in world.in_pack(ROUTE):
-        if not world.inside(route.name, OPERATION):
-            yield route.problem("route without operations", "operations")
+def _slot_groups(world: World, budget: Row) -> Iterator[Problem]:
+    slots = world.beside(budget, SLOT)
+    known = {name for slot in slots for name in (slot.own_key["name"], slot.values.get("type"))}
+    for column in ("demand_slots", "supply_slots"):
+        for name in budget.values.get(column, []):
+            if name not in known:
+                yield budget.problem(f"'{name}' is neither a slot nor a type of slot", column)
+
+
+def _footprints(world: World) -> Iterator[Problem]:
+    for budget in world.in_pack(BUDGET):
+        stated = world.rows[budget.head].values.get("footprint_m2")
+        if budget.values.get("figure") == Budget.Figure.FLOOR and stated is None:
+            yield budget.problem("a floor load without footprint_m2 of the revision", "figure")
+
+
+def _compatibility_rules(world: World) -> Iterator[Problem]:
+    kinds = {row.values.get("kind") for row in world.of(PART)}
+    for rule in world.in_pack(COMPATIBILITY_RULE):
+        values, value = rule.values, rule.own_key["value"]
+        sides = [value, values.get("other_kinds"), values.get("other_property"), values.get("other_values")]
+        if values.get("relation") == CompatibilityRule.Relation.PAIR and not all(sides):
+            reason = "a pair needs value, other_kinds, other_property and other_values"
+            yield rule.problem(reason, "relation")
+        if values.get("relation") == CompatibilityRule.Relation.SAME and any(sides):
+            yield rule.problem("'same' takes kinds and property only", "relation")
+        for column in ("kinds", "other_kinds"):
+            for kind in values.get(column, []):
+                if kind not in kinds:
+                    yield rule.problem(f"no part is of kind '{kind}'", column)
+
+
+def _mates(world: World) -> Iterator[Problem]:
+    """Of each part a slot takes, some revision mates with what the slot offers."""
+    needs: dict[str, list[set[str]]] = defaultdict(list)
+    for revision in world.of(REVISION):
+        needs[revision.key[0]].append(set(revision.values.get("mates", [])))
+    for slot in world.in_pack(SLOT):
+        offered = set(slot.values.get("mates", []))
+        for part in slot.values.get("accepts", []):
+            if needs[part] and not any(needed <= offered for needed in needs[part]):
+                missing = ", ".join(sorted(min(needs[part], key=len) - offered))
+                yield slot.problem(f"no revision of {part} mates here: it needs {missing}", "mates")
+
+
+def _coolants(world: World) -> Iterator[Problem]:
+    """The three lists of a coolant are of one length, its temperatures rise, and the rest is above 0."""
+    for coolant in world.in_pack(COOLANT):
+        cel, *others = (coolant.values.get(name, []) for name in COOLANT.items)
+        if any(len(values) != len(cel) for values in others):
+            yield coolant.problem("its lists are not of the same length", "temperatures_cel")
+        if cel != sorted(cel):
+            yield coolant.problem("temperatures_cel must rise", "temperatures_cel")
+        if any(value <= 0 for values in others for value in values):
+            yield coolant.problem("densities and specific heats are greater than 0", "densities_kg_m3")
+
+
+def _safety_plans(world: World) -> Iterator[Problem]:
+    """A misspelt kind would let nothing stay; it is better known before the rack is wheeled to the tester."""
+    kinds = {part.values.get("kind") for part in world.of(PART)}
+    for plan in world.in_pack(SAFETY_PLAN):
+        for kind in plan.values.get("may_stay", []):
+            if kind not in kinds:
+                yield plan.problem(f"no part is of kind '{kind}'", "may_stay")
+
+
+def _cable_plans(world: World) -> Iterator[Problem]:
+    """Each port of a plan takes one cable, of a kind and length that the plan knows."""
+    for plan in world.in_pack(CABLE_PLAN):
+        cables = {row.own_key["label"]: row for row in world.inside(plan.name, PLANNED_CABLE)}
+        kinds = {row.own_key["part"]: row for row in world.inside(plan.name, CABLE_KIND)}
+        made = [
+            Made(part, row.values.get("length_mm"), tuple(row.values.get("photo_checks", [])))
+            for part, row in kinds.items()
+        ]
+        drawn = [_drawn(label, row) for label, row in cables.items() if row.values.keys() >= PLANNED]
+        if len(drawn) == len(cables):
+            for fault in plan_faults(drawn, made):
+                yield (cables.get(fault.name) or kinds.get(fault.name) or plan).problem(fault.detail)
+
+
+def _drawn(label: str, row: Row) -> Drawn:
+    values = row.values
+    ends = (End(values["a_device"], values["a_port"]), End(values["b_device"], values["b_port"]))
+    return Drawn(label, values["part"], values["length_mm"], ends, tuple(values["checks"]))
 
 
 CHECKS: tuple[Callable[[World], Iterator[Problem]], ...] = (
     _references,
     _bom_revisions,
     _bom_quantities,
-    _filling_operations,
     _levels,
     _cycles,
-    _bounds,
-    _gates,
-    _limited_tests,
-    _retest_rules,
     _positions,
     _positive,
-    _windows,
-    _empty_routes,
+    _budgets,
+    _footprints,
+    _compatibility_rules,
+    _mates,
+    _coolants,
+    _safety_plans,
+    _cable_plans,
+    *ROUTE_CHECKS,
 )

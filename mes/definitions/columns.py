@@ -8,9 +8,9 @@ from django.core.exceptions import ValidationError
 from django.db.models import BooleanField, DecimalField, Field, FloatField, IntegerField
 from yaml.constructor import SafeConstructor
 from yaml.error import MarkedYAMLError
-from yaml.nodes import Node, SequenceNode
+from yaml.nodes import MappingNode, Node, SequenceNode
 
-from mes.definitions.tables import Table
+from mes.definitions.schema import Table
 
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text (in quotes)"}
 
@@ -35,6 +35,8 @@ def read_column(table: Table, column: str, node: Node) -> Any:
     """Return a column's value, of the type that its field keeps. Raises Unreadable."""
     if column in table.items:
         return _read_list(table, column, node)
+    if column in table.pairs:
+        return _read_pairs(node)
     found = table.field(column)
     value = _read_scalar(node)
     if value is None and found.null:
@@ -67,6 +69,15 @@ def _read_list(table: Table, column: str, node: Node) -> list[Any]:
     if len(set(values)) != len(values):
         raise Unreadable("must not name anything twice")
     return sorted(values) if table.is_many(column) else values
+
+
+def _read_pairs(node: Node) -> dict[str, str]:
+    if not isinstance(node, MappingNode):
+        raise Unreadable("must be texts by name ({name: text})")
+    pairs = {read_text(name): read_text(value) for name, value in node.value}
+    if len(pairs) != len(node.value):
+        raise Unreadable("must not name anything twice")
+    return pairs
 
 
 def _read_scalar(node: Node) -> Any:

@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import Any
 
 from mes.definitions.rows import Problem, Row, label
-from mes.definitions.tables import TABLES, Name, Table
+from mes.definitions.schema import Name, Table
+from mes.definitions.tables import TABLES
 
 
 class Sign(StrEnum):
@@ -43,7 +44,9 @@ class Change:
 
 
 def _shown(value: Any) -> str:
-    return "none" if value is None else repr(value) if isinstance(value, str | bool | list) else str(value)
+    if value is None:
+        return "none"
+    return repr(value) if isinstance(value, str | bool | list | dict) else str(value)
 
 
 def read_stored() -> dict[Name, Row]:

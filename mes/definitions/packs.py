@@ -10,7 +10,8 @@ from yaml.nodes import MappingNode, Node, SequenceNode
 
 from mes.definitions.columns import Unreadable, default_of, is_required, read_column, read_flag
 from mes.definitions.rows import BadPack, Problem, Row
-from mes.definitions.tables import TABLES, Key, Name, Table
+from mes.definitions.schema import Key, Name, Table
+from mes.definitions.tables import TABLES, children_of
 
 SUFFIXES = {".yaml", ".yml", ".json"}
 
@@ -112,7 +113,7 @@ class _FileReader:
         row.release = self._read_release(row, entries)
         if registered:
             self._register(row)
-        for child in table.children:
+        for child in children_of(table):
             if child.section in entries:
                 self._read_section(entries[child.section][1], child, row.key, registered=registered)
         self._refuse_unknown(row, entries)
@@ -152,7 +153,7 @@ class _FileReader:
 
     def _refuse_unknown(self, row: Row, entries: dict[str, tuple[int, Node]]) -> None:
         release = ["release"] if row.table.successor else []
-        sections = [child.section for child in row.table.children]
+        sections = [child.section for child in children_of(row.table)]
         known = [*row.table.key, *row.table.columns, *release, *sections]
         for name, (line, _) in entries.items():
             if name not in known:

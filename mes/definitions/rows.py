@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mes.definitions.tables import Key, Name, Table
+from mes.definitions.schema import Key, Name, Table
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -13,9 +13,13 @@ from mes.definitions.checks import check_rows
 from mes.definitions.differences import Change, Sign, compare, find_frozen, read_stored
 from mes.definitions.packs import Pack, read_pack
 from mes.definitions.rows import BadPack, Problem, Row, World
-from mes.definitions.tables import TABLES, Name, Table
+from mes.definitions.schema import Name, Table
+from mes.definitions.tables import REVISION, TABLES
+from mes.errors import RuleViolation
 from mes.ledger.services import advance, locked, record
 from mes.people.models import User
+from mes.products.models import PartRevision
+from mes.products.services import check_design
 
 __all__ = ["BadPack", "Change", "Problem", "Sign", "compare_pack", "load_pack"]
 
@@ -43,6 +47,7 @@ def load_pack(path: Path, by: User | None = None) -> list[Change]:
         if change.releases:
             row = change.row
             row.table.model._default_manager.filter(pk=keys[row.name]).update(released_at=timezone.now())
+    _check_designs(changes, keys)
     if by is not None:
         record(advance(locked(by), "definitions.loaded", by=by.actor(), payload=_summary(pack, changes)))
     return changes
@@ -58,6 +63,19 @@ def _plan(pack: Pack, stored: dict[Name, Row]) -> list[Change]:
     if frozen := list(find_frozen(changes, pack.rows, stored)):
         raise BadPack(frozen)
     return changes
+
+
+def _check_designs(changes: list[Change], keys: dict[Name, int]) -> None:
+    """Refuse what a pack releases and cannot be built to its own budgets; its parts are released by now."""
+    rows = {keys[each.row.name]: each.row for each in changes if each.releases and each.row.table is REVISION}
+    problems = []
+    for revision in PartRevision.objects.filter(pk__in=rows).select_related("part").order_by("pk"):
+        try:
+            check_design(revision)
+        except RuleViolation as violation:
+            problems.append(rows[revision.pk].problem(f"{violation.code}: {violation.detail}"))
+    if problems:
+        raise BadPack(problems)
 
 
 def _of(table: Table, sign: Sign, changes: Iterable[Change]) -> list[Change]:

@@ -1,84 +1,44 @@
-"""The schema of definition packs: which sections there are, and which columns a row of each has.
-
-What a column may hold (type, length, choices, default) is read from the model's field, so it is said once.
-"""
-
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias, cast
-
-from django.db.models import Field, ManyToManyField, Model
+"""The tables of definition packs: which sections there are, and which columns a row of each has."""
 
 from mes.burnin.models import BurnInProfile, SeriesLimit
+from mes.cabling.models import CableKind, CablePlan, PlannedCable, PortName
+from mes.cooling.models import Coolant, CoolingPlan, CouplingType
+from mes.definitions.schema import Table
+from mes.electrical.models import SafetyPlan
+from mes.inventory.models import ComponentName, FirmwareName, ReportMap
+from mes.people.models import Qualification
 from mes.products.models import (
     BomLine,
+    Budget,
+    CompatibilityRule,
+    Consumable,
+    DataField,
     FirmwareBaseline,
     FirmwareVersion,
     Gate,
+    Instruction,
+    InstructionStep,
     Limit,
     Operation,
     Part,
     PartRevision,
+    RequiredQualification,
+    RequiredTool,
     RetestRule,
+    ReworkLimit,
     Route,
     Slot,
 )
 from mes.serials.models import Supplier
+from mes.shipping.models import PackingRule
 from mes.stations.models import Line, Site, Station
-
-Key: TypeAlias = tuple[str, ...]
-Name: TypeAlias = tuple[str, Key]
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Table:
-    """A kind of row: the section it is written in, what it is known by, and its other columns.
-
-    ``owner`` is the table whose rows it is written inside of, by the model's foreign key ``owner_field``.
-    ``refers`` names the table that a column's text is a key of; ``items`` the type of a list column's items.
-    ``successor`` is what to make instead of changing a released row; empty where rows are never frozen.
-    """
-
-    kind: str
-    section: str
-    model: type[Model]
-    key: Key
-    columns: tuple[str, ...] = ()
-    owner: "Table | None" = None
-    owner_field: str = ""
-    refers: Mapping[str, "Table"] = field(default_factory=dict)
-    items: Mapping[str, type] = field(default_factory=dict)
-    successor: str = ""
-
-    @property
-    def head(self) -> "Table":
-        """Return the table at the top of the owners: the one whose rows are released as a whole."""
-        return self.owner.head if self.owner else self
-
-    @property
-    def key_length(self) -> int:
-        """Return how many texts a full key has, those of the owner included."""
-        return len(self.key) + (self.owner.key_length if self.owner else 0)
-
-    @property
-    def children(self) -> Iterator["Table"]:
-        """Yield the tables whose rows are written inside a row of this one."""
-        return (table for table in TABLES if table.owner is self)
-
-    def field(self, column: str) -> "Field[Any, Any]":
-        """Return the model's field of a column."""
-        return cast("Field[Any, Any]", self.model._meta.get_field(column))
-
-    def is_many(self, column: str) -> bool:
-        """Return whether a column names any number of other rows."""
-        return isinstance(self.field(column), ManyToManyField)
-
 
 SITE = Table("site", "sites", Site, ("code",), ("name",))
 LINE = Table("line", "lines", Line, ("code",), ("site", "name"), refers={"site": SITE})
 STATION = Table(
     "station", "stations", Station, ("code",), ("line", "name", "work_center"), refers={"line": LINE}
 )
+QUALIFICATION = Table("qualification", "qualifications", Qualification, ("code",), ("name", "valid_days"))
 SUPPLIER = Table("supplier", "suppliers", Supplier, ("code",), ("name", "country", "cage"))
 PART = Table(
     "part",
@@ -92,8 +52,15 @@ REVISION = Table(
     "revisions",
     PartRevision,
     ("part", "revision"),
-    ("description", "weight_kg", "power_w", "assumption"),
+    (
+        *("description", "weight_kg", "power_w", "power_supplied_w", "heat_liquid_w", "heat_air_w"),
+        *("coolant_l_min", "cooling_supplied_w", "coolant_supplied_l_min"),
+        *("empty_weight_kg", "empty_centre_mm", "base_mm", "footprint_m2", "mates", "properties"),
+        "assumption",
+    ),
     refers={"part": PART},
+    items={"mates": str},
+    pairs=("properties",),
     successor="revision",
 )
 BOM_LINE = Table(
@@ -122,19 +89,57 @@ SLOT = Table(
         "filled_at",
         "order",
         "accepts",
+        "mates",
         "assumption",
     ),
     owner=REVISION,
     owner_field="revision",
     refers={"accepts": PART},
-    items={"accepts": str},
+    items={"accepts": str, "mates": str},
+)
+BUDGET = Table(
+    "budget",
+    "budgets",
+    Budget,
+    ("name",),
+    ("figure", "limit", "redundancy", "demand_slots", "supply_slots", "assumption"),
+    owner=REVISION,
+    owner_field="revision",
+    items={"demand_slots": str, "supply_slots": str},
+)
+COMPATIBILITY_RULE = Table(
+    "compatibility rule",
+    "compatibility_rules",
+    CompatibilityRule,
+    ("name", "value"),
+    ("relation", "kinds", "property", "other_kinds", "other_property", "other_values", "assumption"),
+    owner=REVISION,
+    owner_field="revision",
+    items={"kinds": str, "other_kinds": str, "other_values": str},
+)
+INSTRUCTION = Table(
+    "instruction",
+    "instructions",
+    Instruction,
+    ("code", "version"),
+    ("title", "must_be_read", "assumption"),
+    successor="version",
+)
+INSTRUCTION_STEP = Table(
+    "instruction step",
+    "steps",
+    InstructionStep,
+    ("name",),
+    ("order", "text"),
+    owner=INSTRUCTION,
+    owner_field="instruction",
 )
 ROUTE = Table(
     "route",
     "routes",
     Route,
     ("part", "version"),
-    ("name", "assumption"),
+    ("kind", "name", "assumption"),
     refers={"part": PART},
     successor="version",
 )
@@ -143,11 +148,67 @@ OPERATION = Table(
     "operations",
     Operation,
     ("code",),
-    ("sequence", "name", "work_center", "instruction", "assumption"),
+    (
+        "sequence",
+        "name",
+        "work_center",
+        "instruction",
+        "instruction_code",
+        "after",
+        "applies_when",
+        "optional",
+        "people",
+        "standard_minutes",
+        "assumption",
+    ),
     owner=ROUTE,
     owner_field="route",
+    items={"after": str},
 )
-GATE = Table("gate", "gates", Gate, ("rule", "moment", "procedure"), owner=OPERATION, owner_field="operation")
+GATE = Table(
+    "gate",
+    "gates",
+    Gate,
+    ("rule", "moment", "procedure"),
+    ("opens_nonconformance",),
+    owner=OPERATION,
+    owner_field="operation",
+)
+REQUIRED_QUALIFICATION = Table(
+    "required qualification",
+    "qualifications",
+    RequiredQualification,
+    ("qualification",),
+    owner=OPERATION,
+    owner_field="operation",
+    refers={"qualification": QUALIFICATION},
+)
+REQUIRED_TOOL = Table(
+    "required tool", "tools", RequiredTool, ("type",), owner=OPERATION, owner_field="operation"
+)
+CONSUMABLE = Table(
+    "consumable",
+    "consumables",
+    Consumable,
+    ("part",),
+    ("quantity", "unit"),
+    owner=OPERATION,
+    owner_field="operation",
+    refers={"part": PART},
+)
+DATA_FIELD = Table(
+    "data field",
+    "data_fields",
+    DataField,
+    ("name",),
+    ("kind", "prompt", "order", "required", "unit", "low", "high", "choices", "assumption"),
+    owner=OPERATION,
+    owner_field="operation",
+    items={"choices": str},
+)
+REWORK_LIMIT = Table(
+    "rework limit", "rework_limits", ReworkLimit, ("scope",), ("maximum",), owner=ROUTE, owner_field="route"
+)
 LIMIT = Table(
     "limit",
     "limits",
@@ -161,7 +222,7 @@ RETEST_RULE = Table(
     "retest rule",
     "retest_rules",
     RetestRule,
-    ("name", "slot_type"),
+    ("name", "trigger", "slot_type"),
     ("repeats", "assumption"),
     owner=ROUTE,
     owner_field="route",
@@ -218,24 +279,179 @@ SERIES_LIMIT = Table(
     owner=BURN_IN_PROFILE,
     owner_field="profile",
 )
+COUPLING_TYPE = Table(
+    "coupling type",
+    "coupling_types",
+    CouplingType,
+    ("code", "version"),
+    ("name", "maximum_mates", "assumption"),
+    successor="version",
+)
+COOLANT = Table(
+    "coolant",
+    "coolants",
+    Coolant,
+    ("part", "version"),
+    ("temperatures_cel", "densities_kg_m3", "specific_heats_kj_kg_k", "source", "assumption"),
+    refers={"part": PART},
+    items={"temperatures_cel": float, "densities_kg_m3": float, "specific_heats_kj_kg_k": float},
+    successor="version",
+)
+COOLING_PLAN = Table(
+    "cooling plan",
+    "cooling_plans",
+    CoolingPlan,
+    ("part", "version"),
+    ("sensors", "assumption"),
+    refers={"part": PART},
+    items={"sensors": str},
+    successor="version",
+)
+SAFETY_PLAN = Table(
+    "safety plan",
+    "safety_plans",
+    SafetyPlan,
+    ("part", "version"),
+    ("may_stay", "bond_points", "hipot_circuits", "insulation_circuits", "assumption"),
+    refers={"part": PART},
+    items={"may_stay": str, "bond_points": str, "hipot_circuits": str, "insulation_circuits": str},
+    successor="version",
+)
+PACKING_RULE = Table(
+    "packing rule",
+    "packing_rules",
+    PackingRule,
+    ("part", "version"),
+    (
+        "expected_kg",
+        "tolerance_percent",
+        "most_gross_kg",
+        "shock_indicators",
+        "tilt_indicators",
+        "departure_photos",
+        "arrival_photos",
+        "assumption",
+    ),
+    refers={"part": PART},
+    successor="version",
+)
+REPORT_MAP = Table(
+    "report map",
+    "report_maps",
+    ReportMap,
+    ("unit_kind", "maker", "version"),
+    ("assumption",),
+    successor="version",
+)
+COMPONENT_NAME = Table(
+    "component name",
+    "components",
+    ComponentName,
+    ("pattern",),
+    ("part_kind", "identity", "interface"),
+    owner=REPORT_MAP,
+    owner_field="report_map",
+)
+FIRMWARE_NAME = Table(
+    "firmware name",
+    "firmware",
+    FirmwareName,
+    ("pattern",),
+    ("component",),
+    owner=REPORT_MAP,
+    owner_field="report_map",
+)
+CABLE_PLAN = Table(
+    "cable plan",
+    "cable_plans",
+    CablePlan,
+    ("part", "version"),
+    ("name", "assumption"),
+    refers={"part": PART},
+    successor="version",
+)
+CABLE_KIND = Table(
+    "cable kind",
+    "kinds",
+    CableKind,
+    ("part",),
+    (
+        *("length_mm", "tolerance_mm", "single_use", "torque_low", "torque_high", "bend_radius_low"),
+        *("photo_checks", "assumption"),
+    ),
+    owner=CABLE_PLAN,
+    owner_field="plan",
+    refers={"part": PART},
+    items={"photo_checks": str},
+)
+PLANNED_CABLE = Table(
+    "planned cable",
+    "cables",
+    PlannedCable,
+    ("label",),
+    (
+        *("order", "part", "length_mm", "a_device", "a_port", "b_device", "b_port"),
+        *("checks", "assumption"),
+    ),
+    owner=CABLE_PLAN,
+    owner_field="plan",
+    refers={"part": PART},
+    items={"checks": str},
+)
+PORT_NAME = Table(
+    "port name",
+    "port_names",
+    PortName,
+    ("unit_kind", "reported"),
+    ("port", "assumption"),
+    owner=CABLE_PLAN,
+    owner_field="plan",
+)
 
 # In the order in which they are written: a row comes after everything it names.
 TABLES = (
     SITE,
     LINE,
     STATION,
+    QUALIFICATION,
     SUPPLIER,
     PART,
     REVISION,
     BOM_LINE,
     SLOT,
+    BUDGET,
+    COMPATIBILITY_RULE,
+    INSTRUCTION,
+    INSTRUCTION_STEP,
     ROUTE,
     OPERATION,
     GATE,
     LIMIT,
+    REQUIRED_QUALIFICATION,
+    REQUIRED_TOOL,
+    CONSUMABLE,
+    DATA_FIELD,
     RETEST_RULE,
+    REWORK_LIMIT,
     FIRMWARE_BASELINE,
     FIRMWARE_VERSION,
     BURN_IN_PROFILE,
     SERIES_LIMIT,
+    COUPLING_TYPE,
+    COOLANT,
+    COOLING_PLAN,
+    SAFETY_PLAN,
+    PACKING_RULE,
+    REPORT_MAP,
+    COMPONENT_NAME,
+    FIRMWARE_NAME,
+    CABLE_PLAN,
+    CABLE_KIND,
+    PLANNED_CABLE,
+    PORT_NAME,
 )
+
+
+def children_of(table: Table) -> list[Table]:
+    """Return the tables whose rows are written inside a row of a table."""
+    return [each for each in TABLES if each.owner is table]
