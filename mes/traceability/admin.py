@@ -6,7 +6,10 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from mes.backoffice import FactAdmin, display
+from mes.traceability.admin_containment import ContainmentAdmin
 from mes.traceability.models import Report
+
+__all__ = ["ContainmentAdmin", "ReportAdmin"]
 
 
 @admin.register(Report)

@@ -12,22 +12,30 @@ from django.utils import timezone
 from mes.burnin.models import BurnInRun
 from mes.ledger.models import Stream
 from mes.ledger.verification import History, check_histories
-from mes.products.models import FirmwareVersion, Slot
+from mes.products.models import FirmwareVersion, Route, Slot
+from mes.quality.models import Nonconformance
 from mes.racks.models import Installation
 from mes.racks.services import AsBuilt, as_built, configuration_digest
 from mes.serials.models import Identifier, Unit
+from mes.traceability.changes import as_never_moved, change_rows, deviation_rows
 from mes.traceability.evidence import (
     Paths,
     Row,
     burn_in_rows,
     hold_rows,
     join_path,
-    open_operations,
-    operation_rows,
     replacement_rows,
     test_rows,
 )
+from mes.traceability.nonconformances import (
+    disposition_rows,
+    nonconformance_rows,
+    nonconformances_of,
+    repair_rows,
+    rework_rows,
+)
 from mes.traceability.verdict import judge, summarize
+from mes.traceability.work import gate_release_rows, open_operations, operation_rows
 from mes.workorders.models import OrderUnit, WorkOrder
 
 FORMAT = "rackmes-traceability-report"
@@ -63,28 +71,36 @@ def _read(unit: Unit) -> dict[str, Any]:
     top = units.get(pk=unit.pk)
     places = list(_walk(as_built(unit=top)))
     paths = {place.unit.pk: place.path for place in places}
-    installations = list(
+    installations = as_never_moved(
         Installation.objects.filter(parent__in=paths)
         .select_related("slot", "operation", "child__part_revision__part")
         .order_by("installed_at", "pk")
     )
     orders = _orders(paths)
-    order, tests = orders.get(top.pk), test_rows(paths)
+    order, order_unit = orders.get(top.pk), _last_order_unit(top)
+    tests, found = test_rows(paths), nonconformances_of(paths)
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "generated_at": timezone.now(),
         "software": {"name": "RackMES", "version": version("rackmes")},
-        "identification": _identification(top, order),
-        "open_operations": open_operations(order, top),
+        "identification": _identification(top, order, order_unit.route if order_unit else None),
+        "open_operations": open_operations(order_unit),
         "units": _unit_rows(places, installations, orders),
         "empty_slots": _empty_slots(places),
         "operations": operation_rows(paths),
+        "gate_releases": gate_release_rows(paths),
         "tests": tests,
         "burn_in": burn_in_rows(paths, tests),
         "holds": hold_rows(paths),
+        "nonconformances": nonconformance_rows(found, paths),
+        "dispositions": disposition_rows(paths),
+        "reworks": rework_rows(paths),
+        "repairs": repair_rows(paths),
         "replacements": replacement_rows(installations, paths),
-        "ledger": _ledger(places, orders.values()),
+        "deviations": deviation_rows(paths, orders.values()),
+        "changes": change_rows(paths),
+        "ledger": _ledger(places, orders.values(), found),
     }
 
 
@@ -109,13 +125,23 @@ def _walk(node: AsBuilt, path: str = "", depth: int = 0) -> Iterator[Place]:
 
 
 def _orders(paths: Paths) -> dict[int, WorkOrder]:
-    rows = OrderUnit.objects.filter(unit__in=paths).select_related(
-        "work_order__route", "work_order__firmware_baseline", "work_order__part_revision__part"
+    rows = (
+        OrderUnit.objects.filter(unit__in=paths)
+        .order_by("pk")
+        .select_related(
+            "work_order__route", "work_order__firmware_baseline", "work_order__part_revision__part"
+        )
     )
     return {row.unit_id: row.work_order for row in rows}
 
 
-def _identification(unit: Unit, order: WorkOrder | None) -> Row:
+def _last_order_unit(unit: Unit) -> OrderUnit | None:
+    """Return the row of the order that has or had the unit last; its route may not be that of the order."""
+    rows = OrderUnit.objects.filter(unit=unit).select_related("route", "work_order", "unit")
+    return rows.order_by("-pk").first()
+
+
+def _identification(unit: Unit, order: WorkOrder | None, route: Route | None) -> Row:
     revision = unit.part_revision
     return {
         "uid": unit.uid,
@@ -133,7 +159,7 @@ def _identification(unit: Unit, order: WorkOrder | None) -> Row:
         "order": order.number if order else None,
         "customer": order.customer if order else "",
         "order_released_at": order.released_at if order else None,
-        "route": {"name": order.route.name, "version": order.route.version} if order else None,
+        "route": {"name": route.name, "version": route.version} if route else None,
         "firmware_baseline": _firmware_baseline(order),
     }
 
@@ -224,14 +250,15 @@ def _empty_slots(places: list[Place]) -> list[str]:
     return empty
 
 
-def _ledger(places: list[Place], orders: Iterable[WorkOrder]) -> Row:
-    """Check the histories of the units, of their lots, of their orders and of the burn-in runs."""
+def _ledger(places: list[Place], orders: Iterable[WorkOrder], found: Iterable[Nonconformance]) -> Row:
+    """Check the histories of the units, their lots, orders, burn-in runs and nonconformances."""
     lots = {place.unit.lot.pk: place.unit.lot for place in places if place.unit.lot}
     runs = BurnInRun.objects.filter(unit__in=[place.unit.pk for place in places]).order_by("pk")
     rows: dict[str, tuple[Stream, str]] = {place.unit.stream: (place.unit, place.path) for place in places}
     rows |= {lot.stream: (lot, f"lot {lot.number}") for lot in lots.values()}
     rows |= {order.stream: (order, f"order {order.number}") for order in orders}
     rows |= {run.stream: (run, "burn-in") for run in runs}
+    rows |= {each.stream: (each, each.number) for each in found}
     histories = check_histories(row for row, _ in rows.values())
     return {
         "intact": not any(history.faults for history in histories),

@@ -1,4 +1,4 @@
-"""What was done to the units of a report: work, tests, burn-in, holds and replacements. One query a table.
+"""What was done to the units of a report: tests, burn-in, holds and replacements. One query a table.
 
 ``paths`` is where each unit sits, by primary key: slot names from the top down, "" for the reported unit.
 """
@@ -6,55 +6,20 @@
 import math
 from collections.abc import Mapping
 from operator import itemgetter
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import Prefetch
 
 from mes.burnin.models import BurnInAttempt, BurnInRun, Gap
-from mes.products.models import Operation
 from mes.quality.models import Hold
 from mes.racks.models import Installation
 from mes.serials.models import Unit
 from mes.testing.models import Diagnosis, Measurement, TestRun
-from mes.workorders.models import OperationRun, WorkOrder
 
 Paths = Mapping[int, str]
 Row = dict[str, Any]
 
 HOUR = 3600
-
-
-def operation_rows(paths: Paths) -> list[Row]:
-    """Return every attempt at an operation, superseded ones included, in the order they were started."""
-    runs = OperationRun.objects.filter(unit__in=paths).select_related("unit", "operation", "station")
-    return [
-        {
-            **_on(run.unit, paths),
-            "sequence": run.operation.sequence,
-            "name": run.operation.name,
-            "attempt": run.attempt,
-            "state": run.state,
-            "station": run.station.code if run.station else "",
-            "started_at": run.started_at,
-            "started_by": run.started_by,
-            "completed_at": run.completed_at,
-            "completed_by": run.completed_by,
-            "superseded_at": run.superseded_at,
-            "superseded_because": run.superseded_because,
-        }
-        for run in runs.order_by("started_at", "pk")
-    ]
-
-
-def open_operations(order: WorkOrder | None, unit: Unit) -> list[str]:
-    """Return the operations of the unit's route that are not complete, e.g. ``90 Tray install``."""
-    if order is None:
-        return []
-    done = OperationRun.objects.filter(
-        unit=unit, state=OperationRun.State.COMPLETE, superseded_at__isnull=True
-    )
-    waiting = Operation.objects.filter(route_id=order.route_id).exclude(pk__in=done.values("operation"))
-    return [str(operation) for operation in waiting]
 
 
 def test_rows(paths: Paths) -> list[Row]:
@@ -70,7 +35,7 @@ def test_rows(paths: Paths) -> list[Row]:
 
 def _test_row(run: TestRun, paths: Paths) -> Row:
     return {
-        **_on(run.unit, paths),
+        **placed(run.unit, paths),
         "uid": run.uid,
         "procedure": run.procedure,
         "procedure_version": run.procedure_version,
@@ -152,7 +117,7 @@ def burn_in_rows(paths: Paths, tests: list[Row]) -> list[Row]:
 def _burn_in_row(run: BurnInRun, paths: Paths) -> Row:
     profile = run.profile
     return {
-        **_on(run.unit, paths),
+        **placed(run.unit, paths),
         "uid": run.uid,
         "profile": profile.name,
         "profile_version": profile.version,
@@ -215,7 +180,7 @@ def hold_rows(paths: Paths) -> list[Row]:
     holds = Hold.objects.filter(unit__in=paths).select_related("unit").order_by("placed_at", "pk")
     return [
         {
-            **_on(hold.unit, paths),
+            **placed(cast(Unit, hold.unit), paths),
             "reason": hold.reason,
             "placed_at": hold.placed_at,
             "placed_by": hold.placed_by,
@@ -264,5 +229,6 @@ def join_path(path: str, slot: str) -> str:
     return f"{path}/{slot}" if path else slot
 
 
-def _on(unit: Unit, paths: Paths) -> Row:
+def placed(unit: Unit, paths: Paths) -> Row:
+    """Return where a unit of the report sits, and its serial."""
     return {"path": paths[unit.pk], "serial": unit.serial}

@@ -137,6 +137,14 @@ class EventSerializer(serializers.ModelSerializer[Event]):
         fields = ("seq", "kind", "at", "actor", "station", "device", "device_at", "payload", "digest")
 
 
+class AnyEventSerializer(EventSerializer):
+    """One event, with the stream it belongs to."""
+
+    class Meta:
+        model = Event
+        fields = ("stream", *EventSerializer.Meta.fields)
+
+
 class AskReportSerializer(serializers.Serializer[Any]):
     """The unit to report on."""
 

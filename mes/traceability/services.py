@@ -1,4 +1,4 @@
-"""The door of traceability: ask for reports, make them, hand out their files."""
+"""The door of traceability: reports, asked for, made and handed out; containment, held and released."""
 
 import hashlib
 import logging
@@ -13,9 +13,30 @@ from mes.errors import RuleViolation
 from mes.ledger.services import SYSTEM, Actor, advance, canonical_json, record
 from mes.serials.models import Unit
 from mes.serials.services import lock_units
+from mes.traceability.containment import (
+    find_affected,
+    hold_containment,
+    of_containment,
+    release_containment,
+)
 from mes.traceability.content import report_content
 from mes.traceability.models import Report
 from mes.traceability.pdf import render_pdf
+from mes.traceability.questions import Question
+from mes.traceability.similar import question_like
+
+__all__ = [
+    "Question",
+    "ask_report",
+    "find_affected",
+    "find_file",
+    "hold_containment",
+    "make_due_reports",
+    "make_report",
+    "of_containment",
+    "question_like",
+    "release_containment",
+]
 
 logger = logging.getLogger(__name__)
 

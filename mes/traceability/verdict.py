@@ -27,8 +27,11 @@ def summarize(content: Content) -> dict[str, Any]:
         "first_installed_at": installed[0] if installed else None,
         "last_installed_at": installed[-1] if installed else None,
         "operations_complete": sum(1 for run in runs if run["state"] == "complete" and _is_live(run)),
+        "operations_skipped": sum(1 for run in runs if run["state"] == "skipped" and _is_live(run)),
         "operations_superseded": sum(1 for run in runs if not _is_live(run)),
         "operations_open": len(content["open_operations"]),
+        "gate_releases": len(content["gate_releases"]),
+        "gate_passes": sum(release["used"] for release in content["gate_releases"]),
         "test_runs": len(tests),
         "test_runs_superseded": sum(1 for run in tests if not _is_live(run)),
         "tests_standing": len(live),
@@ -36,6 +39,9 @@ def summarize(content: Content) -> dict[str, Any]:
         "burn_in_runs": len(content["burn_in"]),
         "holds": len(holds),
         "holds_open": sum(1 for hold in holds if hold["released_at"] is None),
+        "nonconformances": len(content["nonconformances"]),
+        "nonconformances_open": len(_open_nonconformances(content)),
+        "reworks": len(content["reworks"]),
         "replacements": len(content["replacements"]),
         "histories": len(content["ledger"]["histories"]),
         "events": content["ledger"]["events"],
@@ -53,6 +59,7 @@ def judge(content: Content) -> dict[str, Any]:
         *_ledger_points(content),
         *_state_points(content),
         *_hold_points(content),
+        *_nonconformance_points(content),
         *_test_points(content),
         *_burn_in_points(content),
     ]
@@ -117,6 +124,16 @@ def _hold_points(content: Content) -> Iterator[str]:
     for hold in content["holds"]:
         if hold["released_at"] is None:
             yield f"{_name(hold)} is on hold: {hold['reason']}"
+
+
+def _open_nonconformances(content: Content) -> list[Row]:
+    return [found for found in content["nonconformances"] if found["closed_at"] is None]
+
+
+def _nonconformance_points(content: Content) -> Iterator[str]:
+    for found in _open_nonconformances(content):
+        state = "in rework" if found["state"] == "rework" else "open"
+        yield f"{found['number']} of {_name(found)} is {state}: {found['symptom']}"
 
 
 def _test_points(content: Content) -> Iterator[str]:

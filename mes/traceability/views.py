@@ -5,13 +5,12 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import FileResponse
+from django_filters.rest_framework import FilterSet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, mixins, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.generics import get_object_or_404
-from rest_framework.negotiation import BaseContentNegotiation
-from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -19,14 +18,15 @@ from rest_framework.views import APIView
 from mes.ledger.models import Event
 from mes.ledger.services import Actor
 from mes.racks.services import as_built, where_used, where_used_of_lot
-from mes.rest import perform
+from mes.rest import AnyAccept, perform
 from mes.serials.models import Lot, Unit
 from mes.serials.services import visible_units
-from mes.stations.models import Site
-from mes.stations.services import site_of
+from mes.stations.models import Site, Station
+from mes.stations.services import of_site, site_of
 from mes.traceability import tasks
 from mes.traceability.models import Report
 from mes.traceability.serializers import (
+    AnyEventSerializer,
     AsBuiltSerializer,
     AskReportSerializer,
     EventSerializer,
@@ -74,7 +74,7 @@ class LotWhereUsed(APIView):
         """Return all units of a lot, with the racks that hold them."""
         site = site_of(request.auth)
         lots = Lot.objects.select_related("part", "supplier")
-        lot = get_object_or_404(lots.filter(site=site) if site else lots, uid=uid)
+        lot = get_object_or_404(of_site(lots, request.auth), uid=uid)
         return Response(LotWhereUsedSerializer(units_of_lot(lot, site)).data)
 
 
@@ -107,18 +107,30 @@ class UnitEvents(generics.ListAPIView[Event]):
         return Event.objects.filter(stream=unit_of(self.request, self.kwargs["uid"]).stream)
 
 
-class AnyAccept(BaseContentNegotiation):
-    """Answers with a file whatever the caller says it accepts; refusals stay problem documents."""
+class EventFilter(FilterSet):
+    """Find events by what, who, where and when."""
 
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        """Return the first parser."""
-        return parsers[0]
+    class Meta:
+        model = Event
+        fields = {
+            **{name: ["exact"] for name in ("stream", "actor", "station", "device")},
+            "kind": ["exact", "startswith"],
+            "at": ["gte", "lt"],
+        }
 
-    def select_renderer(
-        self, request: Request, renderers: Any, format_suffix: str | None = None
-    ) -> tuple[BaseRenderer, str]:
-        """Return the first renderer."""
-        return renderers[0], renderers[0].media_type
+
+class EventList(generics.ListAPIView[Event]):
+    """Everything that happened, newest first; a device sees what was recorded at stations of its site."""
+
+    serializer_class = AnyEventSerializer
+    queryset = Event.objects.all()
+    filterset_class = EventFilter
+
+    def get_queryset(self) -> QuerySet[Event]:
+        """Return the events at the caller's site."""
+        site = site_of(self.request.auth)
+        stations = Station.objects.filter(line__site=site).values("code")
+        return Event.objects.filter(station__in=stations) if site else Event.objects.all()
 
 
 class ReportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Report]):
@@ -126,14 +138,16 @@ class ReportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
 
     queryset = Report.objects.select_related("unit")
     serializer_class = ReportSerializer
-    filterset_fields = ("unit__uid", "state")
+    filterset_fields = {
+        **{name: ["exact"] for name in ("unit__uid", "unit__serial", "state", "asked_by")},
+        **{name: ["gte", "lt"] for name in ("asked_at", "ready_at")},
+    }
     lookup_field = "uid"
     lookup_value_converter = "uuid"
 
     def get_queryset(self) -> QuerySet[Report]:
         """Return the reports on units of the caller's site."""
-        site = site_of(self.request.auth)
-        return super().get_queryset().filter(unit__site=site) if site else super().get_queryset()
+        return of_site(super().get_queryset(), self.request.auth, through="unit__site")
 
     @extend_schema(request=AskReportSerializer, responses={202: ReportSerializer})
     def create(self, request: Request) -> Response:

@@ -6,25 +6,34 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from mes.burnin.services import set_bmc
 from mes.ledger.models import Event
 from mes.ledger.services import canonical_json
 from mes.ledger.verification import verify_ledger
-from mes.quality.services import place_hold
+from mes.quality.models import Nonconformance
+from mes.quality.services import open_nonconformance, place_hold
 from mes.serials.models import Unit
 from mes.testing.services import Result, measure
 from mes.traceability.content import report_content
 from mes.traceability.models import Report
 from mes.traceability.services import ask_report, make_report
-from mes.workorders.services import remove_child, report_test
-from tests.builders import TESTER, make_station, make_unit, supervisor_client
+from mes.workorders.services import (
+    PartException,
+    apply_change,
+    open_deviation,
+    remove_child,
+    report_test,
+)
+from tests.builders import TESTER, make_part, make_station, make_unit, supervisor_client
 from tests.traceability.builders import (
     RACK_TEST,
     Rack,
@@ -35,6 +44,7 @@ from tests.traceability.builders import (
     take,
     taken_out,
 )
+from tests.workorders.recipes import Trays, next_revision, next_route, proof_by
 
 pytestmark = pytest.mark.django_db
 
@@ -58,7 +68,7 @@ def test_every_unit_is_there_with_where_it_is_and_where_it_comes_from(rack: Rack
 
 
 def test_identification(rack: Rack) -> None:
-    order = rack.unit.order_unit.work_order
+    order = rack.unit.order_units.get().work_order
     found = content_of(rack.unit)["identification"]
     assert (found["serial"], found["order"], found["state"]) == (rack.unit.serial, order.number, "finished")
     assert found["route"] == {"name": "rack route", "version": "1"}
@@ -177,7 +187,7 @@ def test_histories_end_where_the_rows_end(rack: Rack) -> None:
         unit.refresh_from_db()
         assert heads[unit.stream] == (unit.version, unit.head)
     assert rack.lot.stream in heads
-    assert rack.unit.order_unit.work_order.stream in heads
+    assert rack.unit.order_units.get().work_order.stream in heads
     assert ledger["intact"]
     assert ledger["events"] == sum(row["events"] for row in ledger["histories"])
 
@@ -214,11 +224,12 @@ def test_content_takes_as_many_queries_for_30_gpus_as_for_3() -> None:
             result = Result(procedure="gpu", outcome="PASS", measurements=[measure("clock", 1, unit="GHz")])
             report_test(unit=gpu, result=result, by=TESTER)
             place_hold(unit=gpu, reason="x", by=TESTER)
+            open_nonconformance(unit=gpu, symptom="leak", source=Nonconformance.Source.HAND, by=TESTER)
         with CaptureQueriesContext(connection) as queries:
             report_content(rack.unit)
         counts.append(len(queries))
     assert counts[0] == counts[1]
-    assert counts[0] <= 25
+    assert counts[0] <= 39
 
 
 # --- its files ---
@@ -318,3 +329,49 @@ def test_admin_shows_reports_with_links_to_their_files(rack: Rack) -> None:
     assert f'href="/api/v1/reports/{report.uid}/pdf/"' in page
     assert f'href="/api/v1/reports/{report.uid}/json/"' in page
     assert client.get("/admin/traceability/report/add/").status_code == 403
+
+
+def test_deviations_and_changes_are_in_every_report(tmp_path: Path) -> None:
+    trays = Trays()
+    other = make_part("gpu")
+    deviation = open_deviation(
+        target=trays.unit,
+        exception=PartException(trays.gpu.part, other),
+        quantity=2,
+        expires_at=timezone.now() + timedelta(days=1),
+        reason="shortage of GPUs",
+        proof=proof_by(trays.engineer),
+        by=TESTER,
+    )
+    trays.act(10, "start")
+    substitute = make_unit(other)
+    trays.install("GPU0", substitute)
+    trays.install("NIC0", make_unit(trays.nic))
+    trays.act(10, "complete")
+    before = {row.slot.name: row for row in trays.unit.installations.select_related("slot")}
+    revision = next_revision(trays.a, "B2", {"GPU0": trays.gpu, "NIC0": trays.nic})
+    change = trays.draft(revision, next_route(revision, "2"))
+    trays.sign(change)
+    apply_change(change=change, by=TESTER)
+    content = content_of(trays.unit)
+    (row,) = content["deviations"]
+    assert (row["number"], row["permits"]) == (
+        deviation.number,
+        f"{other} in slots that take {trays.gpu.part}",
+    )
+    assert [(use["path"], use["serial"]) for use in row["uses"]] == [("GPU0", substitute.serial)]
+    assert [(row["number"], row["from_route"], row["to_route"]) for row in content["changes"]] == [
+        (change.number, "1", "2")
+    ]
+    # Moved to another revision, nothing was taken out: each part is there since it was installed.
+    assert content["replacements"] == []
+    placed = [unit for unit in content["units"] if unit["slot"] == "NIC0"]
+    assert placed[0]["installed_by"] == before["NIC0"].installed_by
+    assert content["identification"]["route"]["version"] == "2"
+    report = ask_report(unit=trays.unit, by=TESTER)
+    make_report(report.pk)
+    text = pdf_text(supervisor_client(), report, tmp_path)
+    assert "Deviations and engineering changes" in text
+    assert deviation.number in text
+    assert "shortage of GPUs" in text
+    assert change.number in text
