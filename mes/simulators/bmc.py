@@ -4,7 +4,8 @@
     with running_simulator([TrayIdentity("TRAY-1")]) as simulator: ...             # in a thread
 
 The control port is for tests and demonstrations and asks for no login; it is no part of Redfish:
-``GET /simulator/trays`` and ``POST /simulator/faults``.
+``GET /simulator/trays``, ``POST /simulator/faults`` and ``POST /simulator/neighbours``, which swaps whom two
+ports see: ``{tray, port, other_tray, other_port}``.
 """
 
 import asyncio
@@ -40,6 +41,18 @@ class Simulator:
         """Make something go wrong with a tray; "none" clears. Raises KeyError or ValueError when unknown."""
         self.trays[serial].set_fault(Fault(fault), after_seconds=after_seconds, for_seconds=for_seconds)
 
+    def swap_neighbours(self, serial: str, port: str, other: str, other_port: str) -> None:
+        """Let two ports see each other's neighbour, as when their cables are swapped; KeyError when unknown.
+
+        A port that sees nobody may be one of them: its cable is then pulled.
+        """
+        one, two = self.trays[serial].neighbours, self.trays[other].neighbours
+        here, there = one.pop(port, None), two.pop(other_port, None)
+        if here is not None:
+            two[other_port] = here
+        if there is not None:
+            one[port] = there
+
     def status(self) -> dict[str, dict[str, Any]]:
         """Return port, counts, faults, stress and served reports of each tray by its serial."""
         return {serial: self._status_of(serial) for serial in self.trays}
@@ -50,6 +63,8 @@ class Simulator:
             return json_response({"trays": self.status()})
         if (request.method, request.path) == ("POST", "/simulator/faults"):
             return self._plan_fault(request.json())
+        if (request.method, request.path) == ("POST", "/simulator/neighbours"):
+            return self._swap(request.json())
         return NOT_FOUND
 
     async def start(self, *, control_port: int = 0, first_port: int = 0) -> None:
@@ -68,6 +83,14 @@ class Simulator:
         server = self.servers[serial]
         counts = {"requests": server.requests, "peak_connections": server.peak_connections}
         return {"port": server.port, **counts, **self.trays[serial].status()}
+
+    def _swap(self, payload: Mapping[str, Any]) -> Response:
+        asked = [str(payload.get(name)) for name in ("tray", "port", "other_tray", "other_port")]
+        try:
+            self.swap_neighbours(*asked)
+        except KeyError as error:
+            raise BadRequest(f"no such tray: {error}") from error
+        return json_response({serial: self.trays[serial].neighbours for serial in (asked[0], asked[2])})
 
     def _plan_fault(self, payload: Mapping[str, Any]) -> Response:
         serial, lasting = str(payload.get("tray")), payload.get("for_seconds")
@@ -143,6 +166,10 @@ class SimulatorThread:
                 serial, fault, after_seconds=after_seconds, for_seconds=for_seconds
             )
         )
+
+    def swap_neighbours(self, serial: str, port: str, other: str, other_port: str) -> None:
+        """Let two ports see each other's neighbour; see Simulator.swap_neighbours."""
+        self._call(lambda: self._simulator.swap_neighbours(serial, port, other, other_port))
 
     def status(self, serial: str) -> dict[str, Any]:
         """Return what the control port tells of a tray."""

@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from mes.simulators.bmc_identity import TrayIdentity
+from mes.simulators.bmc_ports import ADAPTERS, BLUEFIELDS, ports_link
 from mes.simulators.bmc_resources import (
     LEAK_DETECTION,
     ROOT,
@@ -21,7 +22,7 @@ from mes.simulators.bmc_sensors import SensorSpec
 BASEBOARD = f"{ROOT}/Systems/HGX_Baseboard_0"
 CABLE_CARTRIDGES = 4
 M2_DRIVE = "NVMe_SSD_210"
-BLUEFIELD = "Riser_Slot2_BlueField_3_Card"
+BMC_PARTS = {"compute": "DEMO-COMPUTE-BMC", "switch": "DEMO-SWITCH-BMC"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,11 @@ def _tray_part(identity: TrayIdentity) -> _Part:
 def _common_parts(identity: TrayIdentity) -> list[_Part]:
     cartridges = [f"CBC_{number}" for number in range(CABLE_CARTRIDGES)]
     return [
-        _Part("BMC_0", "Chassis_0", {"ChassisType": "Module", **_serial(identity, "BMC_0", "DEMO-BMC")}),
+        _Part(
+            "BMC_0",
+            "Chassis_0",
+            {"ChassisType": "Module", **_serial(identity, "BMC_0", BMC_PARTS[identity.kind])},
+        ),
         *(_Part(name, "Chassis_0", _cartridge(identity, name)) for name in cartridges),
     ]
 
@@ -117,13 +122,15 @@ def _cartridge(identity: TrayIdentity, name: str) -> dict[str, Any]:
 
 
 def _serial(identity: TrayIdentity, name: str, part_number: str) -> dict[str, Any]:
-    return {"SerialNumber": identity.part_serial(name), "PartNumber": part_number}
+    number = identity.part_numbers.get(name, part_number)
+    return {"SerialNumber": identity.part_serial(name), "PartNumber": number}
 
 
 def _compute_parts(identity: TrayIdentity) -> list[_Part]:
     absent = {"SerialNumber": "N/A", "PartNumber": "N/A"}
     return [
-        *(_adapter_part(identity, name) for name in ("IO_Board_0", "IO_Board_1", BLUEFIELD)),
+        *(_adapter_part(identity, name, "DEMO-NIC") for name in ("IO_Board_0", "IO_Board_1")),
+        *(_adapter_part(identity, name, "DEMO-DPU") for name in BLUEFIELDS),
         _Part("PDB_0", "Chassis_0", _serial(identity, "PDB_0", "DEMO-POWER-BOARD")),
         *(_Part(f"StorageBackplane_{number}", "Chassis_0", {}) for number in range(2)),
         _Part("NVME_M2_0", "Chassis_0", {}),
@@ -133,15 +140,16 @@ def _compute_parts(identity: TrayIdentity) -> list[_Part]:
     ]
 
 
-def _adapter_part(identity: TrayIdentity, name: str) -> _Part:
+def _adapter_part(identity: TrayIdentity, name: str, part_number: str) -> _Part:
     adapters = {"NetworkAdapters": link(f"{_path(name)}/NetworkAdapters")}
-    return _Part(name, "Chassis_0", {**_serial(identity, name, "DEMO-NIC"), **adapters})
+    return _Part(name, "Chassis_0", {**_serial(identity, name, part_number), **adapters})
 
 
 def _module_parts(identity: TrayIdentity, module: int) -> Iterator[_Part]:
     board = f"HGX_ProcessorModule_{module}"
     serial = identity.board_serial(module)
-    labels = {"ChassisType": "Module", "SerialNumber": serial, "PartNumber": "DEMO-SUPERCHIP"}
+    number = identity.part_numbers.get(board, "DEMO-SUPERCHIP")
+    labels = {"ChassisType": "Module", "SerialNumber": serial, "PartNumber": number}
     yield _Part(board, "HGX_Chassis_0", {**labels, **_location(f"ProcessorModule_{module}", "HGX_Chassis_0")})
     yield _Part(f"HGX_CPU_{module}", board, _serial(identity, f"HGX_CPU_{module}", "DEMO-CPU"))
     for gpu in (2 * module, 2 * module + 1):
@@ -182,10 +190,11 @@ def _gpu(identity: TrayIdentity, path: str, number: int) -> Body:
         path,
         "Processor.v1_20_0",
         ProcessorType="GPU",
-        PartNumber="DEMO-GPU",
+        PartNumber=identity.part_numbers.get(f"GPU_{number}", "DEMO-GPU"),
         FirmwareVersion=identity.version("GPU"),
         Status=healthy(),
         Links={"Chassis": link(_path(f"HGX_GPU_{number}"))},
+        **ports_link(path),
         **_gpu_identity(identity, number),
     )
 
@@ -243,17 +252,13 @@ def _sensor(sensor: SensorSpec) -> Body:
 
 
 def _adapter_bodies(identity: TrayIdentity) -> Iterator[Body]:
-    cards = {
-        "IO_Board_0": ["IO_Board_0_CX8_0", "IO_Board_0_CX8_1"],
-        "IO_Board_1": ["IO_Board_1_CX8_0", "IO_Board_1_CX8_1"],
-        BLUEFIELD: [BLUEFIELD],
-    }
-    for card, names in cards.items():
+    for card, names in ADAPTERS.items():
         adapters = f"{_path(card)}/NetworkAdapters"
         yield collection(adapters, "NetworkAdapter", [f"{adapters}/{name}" for name in names])
         for name in names:
-            properties = {**_serial(identity, card, "DEMO-NIC"), "Status": healthy()}
-            yield resource(f"{adapters}/{name}", "NetworkAdapter.v1_9_0", **properties)
+            own, path = name if name in identity.part_serials else card, f"{adapters}/{name}"
+            labels = _serial(identity, own, "DEMO-DPU" if card in BLUEFIELDS else "DEMO-NIC")
+            yield resource(path, "NetworkAdapter.v1_9_0", Status=healthy(), **labels, **ports_link(path))
 
 
 def _storage_bodies(identity: TrayIdentity) -> Iterator[Body]:
@@ -263,5 +268,6 @@ def _storage_bodies(identity: TrayIdentity) -> Iterator[Body]:
     yield collection(storage, "Storage", [f"{storage}/1"])
     yield resource(f"{storage}/1", "Storage.v1_13_0", Drives=[link(drive) for drive in drives])
     for name, drive in zip(names, drives, strict=True):
-        properties = {**_serial(identity, name, "DEMO-SSD"), "Status": healthy()}
+        number = "DEMO-M2" if name == M2_DRIVE else "DEMO-E1S"
+        properties = {**_serial(identity, name, number), "Status": healthy()}
         yield resource(drive, "Drive.v1_18_0", MediaType="SSD", Protocol="NVMe", **properties)

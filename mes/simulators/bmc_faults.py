@@ -14,6 +14,8 @@ class Fault(StrEnum):
     LEAK = "leak"
     WRONG_SERIAL = "wrong_serial"
     WRONG_SLOT = "wrong_slot"
+    OLD_FIRMWARE = "old_firmware"
+    CHANGED_PART = "changed_part"
     OVERHEAT = "overheat"
     REBOOT = "reboot"
     GARBAGE = "garbage"

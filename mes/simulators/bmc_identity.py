@@ -12,8 +12,10 @@ from mes.simulators.bmc_sensors import SensorSpec, compute_sensors, switch_senso
 class TrayIdentity:
     """Who a simulated tray is. ``firmware`` maps a component kind ("BMC", "GPU") to its version.
 
-    Two GPUs share each board serial. What is left out is derived from the serial. ``part_serials`` gives the
-    serial of any other chassis or drive by its Id ("IO_Board_0", "NVMe_SSD_210").
+    Two GPUs share each board serial. What is left out is derived from the serial. ``part_serials`` and
+    ``part_numbers`` give those of any part by its Id ("IO_Board_0_CX8_1", "NVMe_SSD_210"); the adapters of a
+    card that are not named have those of the card. ``neighbours`` maps a network port
+    ("IO_Board_0_CX8_0/Port_0", "BMC_0/eth0") to whom it sees: ``{device: LEAF-1, port: "1"}``.
     """
 
     serial: str
@@ -26,6 +28,8 @@ class TrayIdentity:
     bmc_mac: str = "02:00:00:00:00:01"
     firmware: Mapping[str, str] = field(default_factory=dict)
     part_serials: Mapping[str, str] = field(default_factory=dict)
+    part_numbers: Mapping[str, str] = field(default_factory=dict)
+    neighbours: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     username: str = "factory"
     password: str = field(default="simulator", repr=False)
 

@@ -1,6 +1,7 @@
 """One simulated tray: a Redfish service answering from the tree and from the state of its host."""
 
 import math
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,7 +12,9 @@ from mes.simulators.bmc_host import RESET_TYPES, NotPowered, SimulatedHost, Snap
 from mes.simulators.bmc_identity import TrayIdentity
 from mes.simulators.bmc_login import Login
 from mes.simulators.bmc_physics import is_first_leak_detector
+from mes.simulators.bmc_ports import network_port_body, network_ports
 from mes.simulators.bmc_resources import (
+    FIRMWARE,
     LEAK_DETECTION,
     REPORTS,
     ROOT,
@@ -37,6 +40,11 @@ NOT_ALLOWED = json_response(
 )
 NOT_POWERED = json_response({"error": {"code": "Base.1.18.NotPowered", "message": "the host is off"}}, 409)
 NO_CONTENT = Response(204)
+# What was changed without a scan under CHANGED_PART, by kind of tray.
+CHANGED = {
+    "compute": f"{ROOT}/Chassis/IO_Board_1/NetworkAdapters/IO_Board_1_CX8_1",
+    "switch": f"{ROOT}/Chassis/MGX_NVSwitch_1",
+}
 
 
 class SimulatedTray:
@@ -48,6 +56,8 @@ class SimulatedTray:
         self.identity = identity
         self.host = SimulatedHost(identity, speed=speed, clock=clock)
         self.served: dict[str, dict[str, Any]] = {}
+        self.neighbours = {name: dict(seen) for name, seen in identity.neighbours.items()}
+        self._ports = network_ports(identity)
         self._clock = clock
         self._login = Login(identity.username, identity.password, clock)
         self._tree = build_tree(identity)
@@ -105,6 +115,8 @@ class SimulatedTray:
     def _get(self, path: str, faults: frozenset[Fault]) -> Response:
         if path in self._reports:
             return self._report(path, faults)
+        if path in self._ports:
+            return json_response(network_port_body(path, self.neighbours.get(self._ports[path])))
         if (body := self._moving_body(path, faults)) is not None:
             return json_response(body)
         return self._static.get(path, NOT_FOUND)
@@ -118,9 +130,22 @@ class SimulatedTray:
             return collection(SESSIONS, "Session", [f"{SESSIONS}/{key}" for key in self._login.session_ids()])
         if path.startswith(LEAK_DETECTION):
             return self._leak_body(path, faults)
+        return self._wrong_body(path, faults)
+
+    def _wrong_body(self, path: str, faults: frozenset[Fault]) -> Body | None:
+        """Return what a tray says falsely of itself, None where it says the truth."""
         if Fault.WRONG_SLOT in faults and path.startswith(f"{ROOT}/Chassis/CBC_"):
             return self._misplaced_body(path)
+        if Fault.OLD_FIRMWARE in faults and path == self._first_firmware():
+            return {**self._tree[path], "Version": older(self._tree[path]["Version"])}
+        if Fault.CHANGED_PART in faults and path == CHANGED[self.identity.kind]:
+            return {**self._tree[path], "SerialNumber": f"{self._tree[path]['SerialNumber']}-CHANGED"}
         return None
+
+    def _first_firmware(self) -> str:
+        """Return what is behind under OLD_FIRMWARE: the first GPU, in a switch tray the BMC."""
+        members = (f"{FIRMWARE}/HGX_FW_GPU_0", f"{FIRMWARE}/FW_BMC_0")
+        return next((path for path in members if path in self._tree), "")
 
     def _system_body(self, faults: frozenset[Fault]) -> Body:
         body = {**self._tree[SYSTEM], **self.host.body()}
@@ -198,6 +223,15 @@ class SimulatedTray:
         if key:
             self.host.intents.append(key)
         return json_response({"IntentKey": key, "Applied": True})
+
+
+def older(version: str) -> str:
+    """Return a version whose last number that can go down is one less: 25.06-A gives 25.05-A."""
+    found = [each for each in re.finditer(r"[0-9]+", version) if int(each[0])]
+    if not found:
+        return version
+    last = found[-1]
+    return f"{version[: last.start()]}{int(last[0]) - 1:0{len(last[0])}}{version[last.end() :]}"
 
 
 def _intent_key(payload: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from mes.simulators.bmc_chassis import chassis_bodies, processor_bodies
 from mes.simulators.bmc_identity import TrayIdentity, spelled_kind
+from mes.simulators.bmc_ports import MANAGER_PORTS, port_bodies
 from mes.simulators.bmc_resources import (
     FIRMWARE,
     REPORTS,
@@ -45,6 +46,7 @@ def build_tree(identity: TrayIdentity) -> Tree:
         *_system_bodies(identity),
         *chassis_bodies(identity),
         *processor_bodies(identity),
+        *port_bodies(identity),
         *_manager_bodies(identity),
         *_firmware_bodies(identity),
         *_telemetry_bodies(identity),
@@ -113,11 +115,12 @@ def _manager_bodies(identity: TrayIdentity) -> Iterator[Body]:
     yield collection(f"{ROOT}/Managers", "Manager", [manager])
     yield resource(
         manager,
-        "Manager.v1_15_0",
+        "Manager.v1_16_0",
         ManagerType="BMC",
         FirmwareVersion=identity.version("BMC"),
         UUID=identity.uuid("manager"),
         EthernetInterfaces=link(interfaces),
+        DedicatedNetworkPorts=link(MANAGER_PORTS),
         Status=healthy(),
     )
     yield collection(interfaces, "EthernetInterface", [f"{interfaces}/eth0"])

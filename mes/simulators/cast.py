@@ -1,20 +1,26 @@
-"""The demo's people, devices and simulated trays; every name says that it is demo data."""
+"""The demo's people, tools, devices and simulated trays; every name says that it is demo data."""
 
 import secrets
-from typing import Any
+from datetime import timedelta
 
 from django.contrib.auth.models import Permission
+from django.utils import timezone
 
 from mes.ledger.services import Actor
-from mes.people.models import User
-from mes.products.models import FirmwareBaseline
-from mes.racks.services import AsBuilt, as_built
-from mes.serials.models import Identifier, Unit
-from mes.stations.models import Device, Station
-from mes.stations.services import enroll_device, renew_token
+from mes.people.models import Qualification, User
+from mes.people.services import record_training, set_pin
+from mes.stations.models import Device, RoleAssignment, Site, Station, Tool
+from mes.stations.services import Role, calibrate_tool, enroll_device, grant_role, register_tool, renew_token
 
 DEMO = Actor(person="demo")
-SCANNERS = {"TRAY-BUILD": 3, "SHELF-BUILD": 3, "TRAY-LEAK": 3, "TRAY-TEST": 3, "SHELF-TEST": 3}
+TORQUED = ("TRAY-BUILD", "RACK-MECHANICAL")
+OVERDUE_TOOL = "DEMO-TD-OVERDUE"
+LEAK_TESTER, SAFETY_ANALYZER = "DEMO-LT-1", "DEMO-SA-1"
+INSTRUMENTS = {LEAK_TESTER: "leak_tester", SAFETY_ANALYZER: "safety_analyzer"}
+SCANNERS = {
+    **{"TRAY-BUILD": 3, "SHELF-BUILD": 3, "TRAY-LEAK": 3, "TRAY-TEST": 3, "SHELF-TEST": 3},
+    "RACK-POWER": 2,  # a high voltage test takes two people
+}
 
 
 def demo_supervisor() -> tuple[User, str]:
@@ -30,9 +36,72 @@ def demo_supervisor() -> tuple[User, str]:
 
 
 OFFICE = (
-    *("ledger", "people", "stations", "products", "serials", "testing", "racks", "quality"),
-    *("workorders", "burnin", "traceability"),
+    *("ledger", "people", "stations", "attachments", "products", "serials", "testing", "racks", "quality"),
+    *("workorders", "burnin", "traceability", "cabling", "cooling", "electrical", "inventory", "shipping"),
 )
+
+
+def demo_authority(supervisor: User) -> str:
+    """Let the demo's supervisor decide for quality and the review board; return a PIN made anew."""
+    site = Site.objects.get(code="DEMO")
+    held = RoleAssignment.objects.filter(person=supervisor, site=site, ended_at__isnull=True)
+    for role in {Role.QUALITY, Role.REVIEW_BOARD} - set(held.values_list("role", flat=True)):
+        grant_role(person=supervisor, role=Role(role), site=site, by=DEMO)
+    pin = f"{secrets.randbelow(10**6):06}"
+    set_pin(person=supervisor, pin=pin, by=DEMO)
+    return pin
+
+
+def demo_training(people: int) -> None:
+    """Train the demo's operators in everything that the loaded routes ask for."""
+    for number in range(1, people + 1):
+        person = demo_operator(number)
+        for qualification in Qualification.objects.exclude(records__person=person):
+            record_training(person=person, qualification=qualification, trainer="demo-trainer", by=DEMO)
+
+
+def demo_tools() -> dict[str, str]:
+    """Return the code of the torque driver of each work center that takes one; one more is overdue."""
+    site, now = Site.objects.get(code="DEMO"), timezone.now()
+    due = {f"DEMO-TD-{name}": now + timedelta(days=180) for name in TORQUED}
+    for code, at in {**due, OVERDUE_TOOL: now - timedelta(days=1)}.items():
+        if not Tool.objects.filter(code=code).exists():
+            register_tool(
+                site=site,
+                code=code,
+                type="torque_driver",
+                name="Demo torque driver",
+                by=DEMO,
+                calibration_due_at=at,
+            )
+    return {name: f"DEMO-TD-{name}" for name in TORQUED}
+
+
+def demo_instruments() -> None:
+    """Register the instruments that have a certificate of calibration: leak tester and safety analyzer."""
+    site, now = Site.objects.get(code="DEMO"), timezone.now()
+    for code, kind in INSTRUMENTS.items():
+        if Tool.objects.filter(code=code).exists():
+            continue
+        tool = register_tool(site=site, code=code, type=kind, name=f"Demo {kind}", by=DEMO)
+        calibrate_tool(
+            tool=tool,
+            calibrated_at=now - timedelta(days=30),
+            due_at=now + timedelta(days=335),
+            certificate=f"DEMO-CERT-{code}",
+            found_within_limits=True,
+            by=DEMO,
+        )
+
+
+def demo_witnesses(people: int) -> list[dict[str, str]]:
+    """Return how the first operators sign what two of them do: badges, with PINs made anew."""
+    signatures = []
+    for number in range(1, people + 1):
+        person, pin = demo_operator(number), f"{secrets.randbelow(10**6):06}"
+        set_pin(person=person, pin=pin, by=DEMO)
+        signatures.append({"badge": person.badge, "pin": pin})
+    return signatures
 
 
 def demo_operator(number: int) -> User:
@@ -65,38 +134,6 @@ def device_token(name: str, kind: Device.Kind, station: Station) -> str:
     return enroll_device(name=name, kind=kind, station=station, by=DEMO)[1]
 
 
-def tray_identities(rack: Unit, baseline: str) -> list[dict[str, Any]]:
-    """Return what the BMC of each tray in a rack will say of itself: what was built in, at its slot."""
-    slots = {slot.name: slot for slot in rack.part_revision.slots.all()}
-    trays = []
-    for tray in as_built(unit=rack).children:
-        slot, kind = slots[tray.slot], tray.unit.part_revision.part.kind
-        if slot.slot_number is None:
-            continue
-        firmware = FirmwareBaseline.objects.get(name=baseline).versions.filter(unit_kind=kind)
-        trays.append(
-            {
-                "serial": tray.unit.serial,
-                "part_number": tray.unit.part_revision.part.maker_number,
-                "slot_number": slot.slot_number,
-                "tray_index": slot.tray_index,
-                "kind": kind.removesuffix("_tray"),
-                "gpu_uuids": _serials(tray, "gpu"),
-                "board_serials": _serials(tray, "superchip"),
-                "bmc_mac": _bmc_mac(tray),
-                "firmware": dict(firmware.values_list("component", "version")),
-                "username": "factory",
-                "password": secrets.token_urlsafe(12),
-            }
-        )
-    return trays
-
-
-def _serials(tray: AsBuilt, kind: str) -> list[str]:
-    return [node.unit.serial for node in tray.walk() if node.unit.part_revision.part.kind == kind]
-
-
-def _bmc_mac(tray: AsBuilt) -> str:
-    units = [node.unit for node in tray.walk()]
-    found = Identifier.objects.filter(unit__in=units, kind=Identifier.Kind.BMC_MAC).first()
-    return found.value if found else "02:00:00:00:00:01"
+def new_password() -> str:
+    """Return a password of a BMC, made anew at each start."""
+    return secrets.token_urlsafe(12)

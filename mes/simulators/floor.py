@@ -90,6 +90,11 @@ class FloorDevice(Caller):
         """Scan a code."""
         return self.post("scans/", {"raw": raw}, refused=refused)
 
+    def upload(self, name: str, content: bytes) -> dict[str, Any]:
+        """Keep a picture as an attachment."""
+        files = {"file": (name, content, "image/png")}
+        return self._checked(self._send("POST", "attachments/", files=files), "attachments/", "")
+
     def report_ocp(self, unit: str, procedure: str, lines: list[dict[str, Any]]) -> dict[str, Any]:
         """Report a test as OCP Test & Validation 2.0 JSON lines."""
         path = f"test-runs/ocp/?unit={unit}&procedure={procedure}"

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from mes.products.models import Gate, Limit, Operation, PartRevision, Route
+from mes.products.models import Consumable, DataField, Gate, Limit, Operation, PartRevision, Route
 
 
 @dataclass(slots=True)
@@ -34,6 +34,11 @@ class Assembly:
         """Return the slots that an operation fills, in order."""
         return [(name, child) for name, at, child in self.slots if at == operation.sequence]
 
+    def filled_by(self, slot: str) -> Operation:
+        """Return the operation that fills a slot."""
+        at = next(at for name, at, _ in self.slots if name == slot)
+        return next(operation for operation in self.operations if operation.sequence == at)
+
     def walk(self) -> Iterator["Assembly"]:
         """Yield this assembly and everything in it, each as often as it is built in."""
         yield self
@@ -41,23 +46,29 @@ class Assembly:
             yield from child.walk()
 
 
-def plan(part_number: str) -> Assembly:
-    """Return what a part consists of, by the latest released revisions."""
-    revision = (
-        PartRevision.objects.select_related("part")
-        .filter(part__number=part_number, released_at__isnull=False)
-        .latest("released_at")
-    )
-    assembly = Assembly(revision)
+def plan(part_number: str, *, revision: str = "", route: str = "") -> Assembly:
+    """Return what a part consists of, by the latest released revisions and build routes.
+
+    ``revision`` and ``route`` name others of the part itself.
+    """
+    revisions = PartRevision.objects.select_related("part").filter(part__number=part_number)
+    if revision:
+        revisions = revisions.filter(revision=revision)
+    assembly = Assembly(revisions.filter(released_at__isnull=False).latest("released_at"))
     children: dict[str, Assembly] = {}
-    for slot in revision.slots.prefetch_related("accepts"):
+    for slot in assembly.revision.slots.prefetch_related("accepts"):
         number = slot.accepts.all()[0].number
         children[number] = children.get(number) or plan(number)
         assembly.slots.append((slot.name, slot.filled_at, children[number]))
-    route = Route.objects.filter(part=revision.part, released_at__isnull=False).order_by("released_at").last()
-    if route is not None:
-        assembly.operations = list(Operation.objects.filter(route=route))
+    assembly.operations = _operations(assembly, route)
     return assembly
+
+
+def _operations(assembly: Assembly, version: str) -> list[Operation]:
+    routes = Route.objects.filter(part=assembly.revision.part, released_at__isnull=False)
+    routes = routes.filter(version=version) if version else routes.filter(kind=Route.Kind.BUILD)
+    route = routes.order_by("released_at", "pk").last()
+    return list(Operation.objects.filter(route=route)) if route else []
 
 
 def quantities(assembly: Assembly) -> Counter[str]:
@@ -67,8 +78,18 @@ def quantities(assembly: Assembly) -> Counter[str]:
 
 def required_tests(operation: Operation) -> list[str]:
     """Return the procedures that an operation asks for."""
-    gates = Gate.objects.filter(operation=operation, rule=Gate.Rule.TEST_PASSED)
+    gates = Gate.objects.filter(operation=operation, rule=Gate.Rule.TEST_PASSED).order_by("pk")
     return list(gates.values_list("procedure", flat=True))
+
+
+def asked_fields(operation: Operation) -> list[DataField]:
+    """Return the values that are recorded during an operation."""
+    return list(DataField.objects.filter(operation=operation, required=True))
+
+
+def used_parts(operation: Operation) -> list[str]:
+    """Return the numbers of the parts that an operation uses up by lot."""
+    return list(Consumable.objects.filter(operation=operation).values_list("part__number", flat=True))
 
 
 def good_values(operation: Operation, procedure: str) -> list[dict[str, object]]:

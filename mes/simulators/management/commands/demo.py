@@ -1,6 +1,5 @@
 """`manage.py demo`: one rack from receiving to its report, on this machine alone."""
 
-import json
 import os
 import signal
 import time
@@ -15,16 +14,30 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from tqdm import tqdm
 
+from mes.cabling.models import CableConnection
 from mes.definitions.services import load_pack
 from mes.ledger.models import Event
 from mes.ledger.verification import verify_ledger
 from mes.products.models import Operation
+from mes.quality.models import Nonconformance
 from mes.racks.services import as_built
 from mes.serials.models import Unit
-from mes.simulators.cast import demo_devices, demo_supervisor, device_token, tray_identities
+from mes.simulators.cast import (
+    demo_authority,
+    demo_devices,
+    demo_instruments,
+    demo_supervisor,
+    demo_tools,
+    demo_training,
+    demo_witnesses,
+    device_token,
+)
 from mes.simulators.children import Children, free_port, wait_for_answer
+from mes.simulators.crating import depart
 from mes.simulators.floor import FloorDevice, Refusals, Supervisor
-from mes.simulators.plan import Assembly, plan, quantities
+from mes.simulators.machines import Machines
+from mes.simulators.plan import Assembly, asked_fields, plan, quantities
+from mes.simulators.proofs import PROOFS
 from mes.simulators.story import Factory
 from mes.stations.models import Device, Station
 from mes.traceability.models import Report
@@ -32,10 +45,15 @@ from mes.workorders.models import WorkOrder
 
 PACK, RACK, BASELINE, PROFILE = "fixtures/nvl72", "RK-1001", "GB200 1.3", "demo-accelerated"
 BURN_IN = "BURN-IN"
+OPERATORS = 3
+CABLES = 170
+WRONG = 3  # trays exchanged, cables swapped, a firmware behind
 SPEED = 600
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 EXPECTED_REFUSALS = {
     *("unknown_code", "malformed_barcode", "wrong_station", "operation_out_of_order", "wrong_part"),
+    *("tool_overdue", "value_missing", "password_wrong"),
+    *("hipot_needs_two_people", "unit_locked_out", "cables_swapped", "cable_reused", "indicator_missing"),
     *(
         "already_installed",
         "slot_occupied",
@@ -112,34 +130,54 @@ class Command(BaseCommand):
             celery = ("-m", "celery", "-A", "config")
             children.start("worker", *celery, "worker", "--concurrency", "2", "--loglevel", "WARNING")
             children.start("beat", *celery, "beat", "--loglevel", "WARNING")
-            wait_for_answer(f"{url}/api/schema/", children)
+            wait_for_answer(f"{url}/admin/login/", children)
             yield url, children
 
     def play(self, url: str, children: Children, once: bool) -> dict[str, Any]:
         """Play the story; return what came of it."""
-        _, password = demo_supervisor()
-        self.print_doors(url, password)
+        person, password = demo_supervisor()
+        signatures = {
+            "password": {"password": password},
+            "pin": {"badge": person.badge, "pin": demo_authority(person)},
+        }
+        self.print_doors(url, password, signatures["pin"]["pin"])
         rack_plan = plan(RACK)
         with tqdm(
-            total=2 * sum(quantities(rack_plan).values()), unit="unit", desc="Build", leave=True
+            total=2 * sum(quantities(rack_plan).values()) + CABLES, unit="unit", desc="Build", leave=True
         ) as bar:
             refusals = Refusals(bar.write)
-            factory = self.hire(url, password, refusals, bar, children)
+            factory = self.hire(url, signatures, refusals, bar, children)
             rack, later = self.build(factory, rack_plan)
             bar.total = bar.n
         factory.report = self.stdout.write
-        self.connect_bmcs(factory, rack, children)
         run = self.soak(factory, rack_plan, rack)
         for operation in later:
             factory.do(rack_plan, rack, operation)
+        depart(factory, rack)
         report = factory.ask_report(rack)
         if not once:
             self.leave_work(factory, url)
             self.stdout.write("\nThe factory stays open. Ctrl-C ends it.")
-        return summarize(rack, run, report, refusals, sum(quantities(rack_plan).values()))
+        summary = summarize(rack, run, report, refusals, sum(quantities(rack_plan).values()))
+        summary["facts"]["first pass of L10"] = factory.first_pass("tray_l10")
+        connected = CableConnection.objects.filter(unit__uid=rack["uid"], disconnected_at__isnull=True)
+        summary["holds"][f"{CABLES} cables are connected"] = connected.count() == CABLES
+        summary["holds"]["three things were wrong, were found by comparing, and are right"] = (
+            len(factory.found) == WRONG
+        )
+        return summary
 
-    def hire(self, url: str, password: str, refusals: Refusals, bar: Any, children: Children) -> Factory:
-        """Sign the supervisor in and the operators on."""
+    def hire(
+        self,
+        url: str,
+        signatures: dict[str, dict[str, str]],
+        refusals: Refusals,
+        bar: Any,
+        children: Children,
+    ) -> Factory:
+        """Train the operators and sign them on; sign the supervisor in."""
+        demo_training(OPERATORS)
+        demo_instruments()
         devices: dict[str, list[FloorDevice]] = {}
         for work_center, rows in demo_devices().items():
             for name, token, operator in rows:
@@ -147,7 +185,17 @@ class Command(BaseCommand):
                 device.scan(operator.badge)
                 device.scan("CMD:LEAVE")
                 devices.setdefault(work_center, []).append(device)
+        password = signatures["password"]["password"]
         supervisor = Supervisor(url, "demo-supervisor", password, refusals)
+        running: dict[str, Machines] = {}
+
+        def power_on(rack: dict[str, str]) -> Machines:
+            if rack["uid"] not in running:
+                unit = Unit.objects.select_related("part_revision__part").get(uid=rack["uid"])
+                running[rack["uid"]] = Machines(unit, BASELINE, children, speed=SPEED)
+                running[rack["uid"]].register(supervisor)
+            return running[rack["uid"]]
+
         return Factory(
             supervisor=supervisor,
             devices=devices,
@@ -156,6 +204,11 @@ class Command(BaseCommand):
             report=bar.write,
             watch=children.check,
             run=next_run(),
+            tools=demo_tools(),
+            signatures=signatures,
+            witnesses=demo_witnesses(OPERATORS),
+            proofs=PROOFS,
+            power_on=power_on,
         )
 
     def build(self, factory: Factory, rack_plan: Assembly) -> tuple[dict[str, str], list[Operation]]:
@@ -174,29 +227,6 @@ class Command(BaseCommand):
         for operation in rack_plan.operations[:at]:
             factory.do(rack_plan, rack, operation)
         return rack, rack_plan.operations[at + 1 :]
-
-    def connect_bmcs(self, factory: Factory, rack: dict[str, str], children: Children) -> None:
-        """Start the simulated BMCs of the rack's trays and register where they answer."""
-        unit = Unit.objects.select_related("part_revision__part").get(uid=rack["uid"])
-        trays = tray_identities(unit, BASELINE)
-        file = settings.DATA_DIR / "trays.json"
-        file.touch(mode=0o600)
-        file.write_text(json.dumps(trays))
-        log = children.start(
-            "bmcs", "manage.py", "bmc_simulator", "--trays", str(file), "--speed", str(SPEED)
-        )
-        while not (lines := log.read_text().splitlines()):
-            children.check()
-            time.sleep(0.1)
-        ports = json.loads(lines[0])["trays"]
-        units = {row.serial: row for row in Unit.objects.filter(serial__in=ports)}
-        for tray in trays:
-            body = {
-                "url": f"http://127.0.0.1:{ports[tray['serial']]}",
-                "username": tray["username"],
-                "password": tray["password"],
-            }
-            factory.supervisor.call("PUT", f"units/{units[tray['serial']].uid}/bmc/", body)
 
     def soak(self, factory: Factory, rack_plan: Assembly, rack: dict[str, str]) -> dict[str, Any]:
         """Burn the rack in, at accelerated time."""
@@ -225,10 +255,15 @@ class Command(BaseCommand):
         self.stdout.write(f"  Type or scan: DEMO-OPERATOR-1, then {unit['serial']}, then slot and serial:")
         for slot, child in tray.slots_of(tray.operations[0]):
             self.stdout.write(f"  SLOT:{slot:<6} {factory.receive(child)['serial']}")
+        for field in asked_fields(tray.operations[0]):
+            self.stdout.write(
+                f"  Record the {field.prompt}, {field.low:g} to {field.high:g} {field.unit}, then Step done."
+            )
 
-    def print_doors(self, url: str, password: str) -> None:
+    def print_doors(self, url: str, password: str, pin: str) -> None:
         """Say where to look and how to sign in."""
         self.stdout.write(f"  Supervisor  {url}/admin/     demo-supervisor / {password}")
+        self.stdout.write(f"              badge DEMO-SUPERVISOR, PIN {pin}")
         self.stdout.write(f"  Terminal    {url}/terminal/  badge DEMO-OPERATOR-1")
         self.stdout.write(f"  API         {url}/api/docs/")
         self.stdout.write(f"  Logs        {os.path.relpath(settings.DATA_DIR)}/logs\n")
@@ -255,6 +290,7 @@ def summarize(
     inside = sum(1 for _ in as_built(unit=unit).walk())
     ledger = verify_ledger()
     made = Report.objects.get(uid=report["uid"])
+    still_open = Nonconformance.objects.exclude(state=Nonconformance.State.CLOSED)
     codes = ", ".join(f"{code} {count}" for code, count in sorted(refusals.codes.items()))
     facts = {
         "rack": f"{unit.serial}, {unit.state}",
@@ -266,9 +302,10 @@ def summarize(
         "report": os.path.relpath(settings.REPORTS_DIR / made.pdf_file),
         "ledger": f"{ledger.streams} streams, {ledger.events} events",
     }
-    is_complete = inside == expected and unit.state == Unit.State.FINISHED
+    is_complete = inside == expected and unit.state == Unit.State.SHIPPED
     holds = {
-        f"the rack holds {expected} units and its route is complete": is_complete,
+        f"the rack holds {expected} units, finished its route and shipped": is_complete,
+        "nothing that was found wrong is left open": not still_open.exists(),
         "every mistake was refused by its name": set(refusals.codes) >= EXPECTED_REFUSALS,
         "the burn-in passed": run["state"] == "passed",
         "the report is made": report["state"] == "ready",
