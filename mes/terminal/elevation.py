@@ -20,25 +20,46 @@ LETTER, LARGE_LETTER = 6, 8  # generous widths of one letter
 ROOMY = 24  # a box this thick has the large ones
 
 
+# The faces in the order they are drawn, two beside two; a rack is always shown from front and rear.
+FACES = ("front", "rear", "left", "right")
+ALWAYS = {"front", "rear"}
+
+
 class State(enum.StrEnum):
-    """What a slot is like; the word is shown as well as drawn."""
+    """What a slot is like; the word is shown as well as drawn.
+
+    Who works at a terminal is told the first four; against the design there is more to say.
+    """
 
     EMPTY = "empty"
     NEXT = "next"
     INSTALLED = "installed"
     WRONG = "wrong"
+    EXPECTED = "expected"
+    MISSING = "missing"
+    EXTRA = "extra"
+    INSIDE = "differs inside"
+    HELD = "held"
+    FAILED = "failed"
+    DEVIATION = "deviation"
+    TESTED = "tested"
 
 
-MARKS = {State.EMPTY: "", State.NEXT: "▶", State.INSTALLED: "✓", State.WRONG: "✕"}
+MARKS = {
+    **dict.fromkeys((State.INSTALLED, State.TESTED, State.DEVIATION), "✓"),
+    **dict.fromkeys((State.WRONG, State.MISSING, State.EXTRA, State.INSIDE, State.FAILED), "✕"),
+    **{State.EMPTY: "", State.NEXT: "▶", State.EXPECTED: "–", State.HELD: "‖"},
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A slot of a unit as it is now: the place, what sits in it, and its state."""
+    """A slot of a unit as it is now: the place, what sits in it, its state, and whether it was looked for."""
 
     place: Place
     placed: Installation | None
     state: State
+    found: bool = False
 
     @property
     def slot(self) -> Slot:
@@ -57,8 +78,8 @@ class Seat:
 
     @property
     def is_in_rack(self) -> bool:
-        """Return whether the slot has its place on the front or the rear of a rack."""
-        return self.slot.face in {Slot.Face.FRONT, Slot.Face.REAR} and 0 < self.start < self.end
+        """Return whether the slot has its place on a side of a rack."""
+        return self.slot.face in FACES and 0 < self.start < self.end
 
     @property
     def units(self) -> str:
@@ -74,8 +95,22 @@ class Seat:
         return self.placed.child.serial if self.placed else self.place.wanted
 
     @property
+    def word(self) -> str:
+        """Return mark and word of the state."""
+        return f"{MARKS[self.state]} {self.state}".strip()
+
+    @property
+    def style(self) -> str:
+        """Return the name by which the state is drawn."""
+        return self.state.value.replace(" ", "-")
+
+    @property
     def spoken(self) -> str:
         """Return the slot in words, for those who hear the page."""
+        return f"{self._said} (looked for)" if self.found else self._said
+
+    @property
+    def _said(self) -> str:
         if self.placed is None:
             return f"{self.slot.name}: {self.state}, takes {self.place.wanted}"
         child = self.placed.child
@@ -120,15 +155,10 @@ class Box:
         return self.thickness >= ROOMY
 
     @property
-    def word(self) -> str:
-        """Return mark and word of the state."""
-        return f"{MARKS[self.seat.state]} {self.seat.state}".strip()
-
-    @property
     def content(self) -> str:
         """Return what the slot holds or takes, cut to the room between its name and its state."""
         letters = self.length // (LARGE_LETTER if self.roomy else LETTER)
-        room = letters - len(self.seat.slot.name) - len(self.word) - 4
+        room = letters - len(self.seat.slot.name) - len(self.seat.word) - 4
         text = self.seat.content
         return text if len(text) <= room else f"{text[: room - 1]}…" if room > 3 else ""
 
@@ -145,11 +175,17 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """The outline of one side of a rack."""
+    """The outline of one side of a rack, with its title above."""
 
     title: str
     x: int
+    y: int
     height: int
+
+    @property
+    def title_y(self) -> int:
+        """Return the line on which the title stands."""
+        return self.y - TITLE + LETTER + 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,14 +199,13 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A whole elevation; ``marks`` number the rack units of both faces."""
+    """A whole elevation; ``marks`` number the rack units of each face."""
 
     height: int
     faces: list[Face]
     marks: list[Mark]
     boxes: list[Box]
     width: int = WIDTH
-    top: int = TITLE
 
 
 def read_seats(unit: Unit, expected: Slot | None) -> list[Seat]:
@@ -201,33 +236,34 @@ def draw(seats: Iterable[Seat]) -> Drawing:
         [seat for seat in seats if not seat.is_in_rack],
     )
     if not standing:
-        return Drawing(_grid_height(loose), [], [], _grid(loose, 0), top=0)
+        return Drawing(_grid_height(loose), [], [], _grid(loose, 0))
     ceiling = max(seat.end for seat in standing)
     ceiling += ceiling % 2
     outline = (ceiling - LOWEST) * HALF
     faces, marks, boxes = [], [], []
-    for column, face in enumerate((Slot.Face.FRONT, Slot.Face.REAR)):
-        x = column * (GUTTER + FACE) + GUTTER
-        faces.append(Face(face.label, x, outline))
-        marks += [_mark(number, x, ceiling) for number in range(LOWEST // 2, ceiling // 2)]
-        boxes += _column([seat for seat in standing if seat.slot.face == face], x, ceiling)
-    bottom = TITLE + outline + EDGE
+    shown = [face for face in FACES if face in ALWAYS | {seat.slot.face for seat in standing}]
+    for number, face in enumerate(shown):
+        x, y = number % 2 * (GUTTER + FACE) + GUTTER, number // 2 * (TITLE + outline + EDGE) + TITLE
+        faces.append(Face(face.capitalize(), x, y, outline))
+        marks += [_mark(number, x, y, ceiling) for number in range(LOWEST // 2, ceiling // 2)]
+        boxes += _column([seat for seat in standing if seat.slot.face == face], x, y, ceiling)
+    bottom = max(face.y for face in faces) + outline + EDGE
     boxes += _grid(loose, bottom + CELL_GAP)
     return Drawing(bottom + _grid_height(loose), faces, marks, boxes)
 
 
-def _mark(number: int, x: int, ceiling: int) -> Mark:
-    return Mark(f"{number:02}", x - 4, TITLE + (ceiling - 2 * number - 1) * HALF)
+def _mark(number: int, x: int, top: int, ceiling: int) -> Mark:
+    return Mark(f"{number:02}", x - 4, top + (ceiling - 2 * number - 1) * HALF)
 
 
-def _column(seats: list[Seat], x: int, ceiling: int) -> list[Box]:
+def _column(seats: list[Seat], x: int, top: int, ceiling: int) -> list[Box]:
     """Return the boxes of one face; slots that span the same half units stand side by side."""
     boxes = []
     for group in _groups(seats):
         lanes = _lanes(group)
         width = FACE // (max(lanes) + 1)
         for seat, lane in zip(group, lanes, strict=True):
-            y = TITLE + (ceiling - seat.end) * HALF
+            y = top + (ceiling - seat.end) * HALF
             boxes.append(Box(seat, x + lane * width, y, width, (seat.end - seat.start) * HALF))
     return boxes
 

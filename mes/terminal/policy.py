@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
@@ -10,15 +11,15 @@ CONTENT_SECURITY_POLICY = (
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 
-View = Callable[[HttpRequest], HttpResponse]
+View = Callable[..., HttpResponse]
 
 
 def own_origin_only(view: View) -> View:
     """Let the pages of a view load from this server only, and never run inline scripts or styles."""
 
     @wraps(view)
-    def secured(request: HttpRequest) -> HttpResponse:
-        response = view(request)
+    def secured(request: HttpRequest, **named: Any) -> HttpResponse:
+        response = view(request, **named)
         response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         return response
 

@@ -13,10 +13,21 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from mes.stations.models import Device
 from mes.stations.services import find_by_token, find_paired, note_seen, pair_session, unpair_session
 from mes.terminal.policy import own_origin_only
-from mes.terminal.work import cursor_of, next_action, read_session, read_work
+from mes.terminal.work import cursor_of, done_refused, next_action, read_session, read_work
 from mes.workorders.models import WorkSession
 
 VERSION = version("rackmes")
+PIN_KEYS = "123456789"
+SYMPTOMS = (
+    ("leak", "Leak"),
+    ("bent_pin", "Bent pin"),
+    ("damaged", "Damaged"),
+    ("does_not_fit", "Does not fit"),
+    ("wrong_part", "Wrong part"),
+    ("missing_part", "Part missing"),
+    ("no_power", "No power"),
+    ("other", "Other"),
+)
 PAIRED_FOR = 365 * 24 * 3600  # seconds; the token's own expiry and revocation end it earlier
 
 
@@ -80,6 +91,9 @@ def _shown(device: Device, session: WorkSession | None) -> dict[str, Any]:
         "device": device,
         "work": work,
         "next_action": next_action(device, work),
+        "done_refused": done_refused(work),
+        "symptoms": SYMPTOMS,
+        "pin_keys": PIN_KEYS,
         "cursor": cursor_of(device, session),
         "version": VERSION,
         "now": timezone.localtime(),

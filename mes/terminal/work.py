@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 
+from django.db.models import Count, Sum
+
 from mes.products.models import Operation, Slot
-from mes.racks.services import empty_places
+from mes.quality.models import Hold
 from mes.serials.models import Unit
-from mes.stations.models import Device
+from mes.stations.models import Device, Tool
 from mes.terminal.elevation import Drawing, Seat, State, draw, read_seats
+from mes.terminal.step import Step, read_step
 from mes.workorders.models import OperationRun, WorkSession
-from mes.workorders.services import SIGN_ON, TAKE_UP, Position, next_step, position_of
+from mes.workorders.services import SIGN_ON, TAKE_UP, Position, next_step, places_to_fill, position_of
 
 RUNNING = OperationRun.State.RUNNING
 
@@ -23,6 +26,9 @@ class Work:
     seats: list[Seat]
     chosen: Slot | None
     expected: Slot | None
+    emptied: frozenset[int] = frozenset()
+    asks: Step | None = None
+    holds: tuple[Hold, ...] = ()
 
     @property
     def step(self) -> tuple[int, int]:
@@ -32,7 +38,9 @@ class Work:
 
     @property
     def to_fill(self) -> list[Seat]:
-        """Return the slots that the operation at hand fills."""
+        """Return the slots that the operation at hand fills; in rework those that the rework emptied."""
+        if self.position.rework is not None:
+            return [seat for seat in self.seats if seat.slot.pk in self.emptied]
         sequence = self.operation.sequence if self.operation else None
         return [seat for seat in self.seats if seat.slot.filled_at == sequence]
 
@@ -49,8 +57,8 @@ class Work:
     @property
     def shown_states(self) -> list[State]:
         """Return the states a legend explains: wrong ones only where there are any."""
-        present = {seat.state for seat in self.seats}
-        return [state for state in State if state != State.WRONG or state in present]
+        wrong = [State.WRONG] if any(seat.state == State.WRONG for seat in self.seats) else []
+        return [State.EMPTY, State.NEXT, State.INSTALLED, *wrong]
 
 
 def read_session(device: Device) -> WorkSession | None:
@@ -60,10 +68,14 @@ def read_session(device: Device) -> WorkSession | None:
 
 
 def cursor_of(device: Device, session: WorkSession | None) -> str:
-    """Return a short text that changes whenever the page would look different."""
+    """Return a short text that changes whenever the page would look different. One query, for the tools."""
     unit = session.unit if session else None
     slot = session.slot_id if session else None
-    return f"{device.version}-{unit.pk if unit else 0}-{unit.version if unit else 0}-{slot or 0}"
+    person = device.operator.version if device.operator else 0
+    here = Tool.objects.filter(station=device.station).aggregate(count=Count("pk"), versions=Sum("version"))
+    tools = f"{here['count']}.{here['versions'] or 0}"
+    shown = f"{unit.pk if unit else 0}-{unit.version if unit else 0}-{slot or 0}"
+    return f"{device.version}-{shown}-{person}-{tools}"
 
 
 def read_work(device: Device, session: WorkSession | None) -> Work | None:
@@ -72,17 +84,26 @@ def read_work(device: Device, session: WorkSession | None) -> Work | None:
         return None
     position = position_of(session.unit)
     operation = position.at_hand(device.station.work_center)
-    expected = session.slot or _first_empty(position, operation)
+    empty = _empty_slots(position, operation)
+    expected = session.slot or next(iter(empty), None)
     seats = read_seats(session.unit, expected)
-    return Work(session.unit, position, operation, seats, session.slot, expected)
+    emptied = frozenset(slot.pk for slot in empty) if position.rework else frozenset()
+    asks = read_step(device, position, operation) if operation else None
+    holds = _holds(session.unit)
+    return Work(session.unit, position, operation, seats, session.slot, expected, emptied, asks, holds)
 
 
-def _first_empty(position: Position, operation: Operation | None) -> Slot | None:
-    """Return the slot that a running operation fills next."""
+def _holds(unit: Unit) -> tuple[Hold, ...]:
+    """Return what holds a unit, oldest first."""
+    open_holds = Hold.objects.filter(unit=unit, released_at__isnull=True).order_by("pk")
+    return tuple(open_holds.select_related("nonconformance", "containment")) if unit.held else ()
+
+
+def _empty_slots(position: Position, operation: Operation | None) -> list[Slot]:
+    """Return the slots that a running operation has left to fill, in order."""
     if operation is None or position.state_of(operation) != RUNNING:
-        return None
-    empty = empty_places(unit=position.unit, filled_at=operation.sequence)
-    return empty[0].slot if empty else None
+        return []
+    return [place.slot for place in places_to_fill(position, operation)]
 
 
 def next_action(device: Device, work: Work | None) -> str:
@@ -91,6 +112,8 @@ def next_action(device: Device, work: Work | None) -> str:
         return SIGN_ON
     if work is None:
         return TAKE_UP
+    if work.holds:
+        return f"{work.unit.serial} is on hold. Put it on the hold shelf."
     return next_step(
         work.position,
         work.operation,
@@ -98,3 +121,12 @@ def next_action(device: Device, work: Work | None) -> str:
         chosen=work.chosen,
         work_center=device.station.work_center,
     )
+
+
+def done_refused(work: Work | None) -> str:
+    """Return why a step cannot be called done now, in a few words; empty if it can."""
+    if work is None or work.asks is None:
+        return "No step at hand"
+    if work.holds:
+        return "The unit is on hold"
+    return "" if work.asks.is_running else f"Done at {work.asks.operation.work_center}"

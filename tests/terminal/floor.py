@@ -110,7 +110,7 @@ class DemoFloor(Floor):
             self._fill(slot, site)
 
     def _fill(self, slot: Slot, site: Site) -> None:
-        revision = PartRevision.objects.get(part__fits=slot, revision="A")
+        revision = PartRevision.objects.get(part__fits=slot)
         serial = f"{revision.part.kind.upper().replace('_', '')}{next(numbers):05}"
         child = make_unit(revision, serial, site=site)
         install_unit(parent=Unit.objects.get(pk=self.unit.pk), slot=slot, child=child, by=TESTER)

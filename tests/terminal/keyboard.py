@@ -25,9 +25,19 @@ class Keyboard:
         self.session = page.context.new_cdp_session(page)
         self.last = 0.0
 
-    def scan(self, text: str, *, end: str = "\n", late: dict[int, float] | None = None) -> None:
-        """Press the keys of a scan; ``late`` are further seconds before the keys at some places."""
-        self._press(text + end, SCANNER_GAP, late or {})
+    def scan(
+        self,
+        text: str,
+        *,
+        end: str = "\n",
+        late: dict[int, float] | None = None,
+        stalled: dict[int, float] | None = None,
+    ) -> None:
+        """Press the keys of a scan; ``late`` are further seconds before the keys at some places.
+
+        ``stalled`` are seconds that keys take longer on their way to the page than their times say.
+        """
+        self._press(text + end, SCANNER_GAP, late or {}, stalled or {})
 
     def rest(self, seconds: float) -> None:
         """Let the clock of the keys go on before the next one."""
@@ -35,12 +45,13 @@ class Keyboard:
 
     def type(self, text: str) -> None:
         """Press keys as a person does."""
-        self._press(text, PERSON_GAP, {})
+        self._press(text, PERSON_GAP, {}, {})
 
-    def _press(self, text: str, gap: float, late: dict[int, float]) -> None:
+    def _press(self, text: str, gap: float, late: dict[int, float], stalled: dict[int, float]) -> None:
         at = max(time.time(), self.last + 0.3)
         for place, character in enumerate(text):
             at += gap + late.get(place, 0)
+            time.sleep(stalled.get(place, 0))
             self._key(character, at)
         self.last = at
 

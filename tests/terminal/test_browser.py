@@ -177,6 +177,12 @@ def test_late_keys_do_not_cut_a_scan(terminal: Terminal) -> None:
     assert terminal.sent == ["TRAY0006-0815-4711"]
 
 
+def test_first_keys_of_a_scan_are_kept_while_the_others_are_on_their_way(terminal: Terminal) -> None:
+    terminal.keys.scan("TRAY0006-0815-4711", stalled={2: 1.8})
+    expect(band(terminal)).to_contain_text("TRAY0006-0815-4711 is no badge")
+    assert terminal.sent == ["TRAY0006-0815-4711"]
+
+
 def test_separators_of_a_2d_code_arrive_as_control_keys(terminal: Terminal) -> None:
     floor, (tray,) = terminal.floor, terminal.floor.trays(1)
     label = f"[)>\x1e06\x1d1P{tray.part_revision.part.number}\x1dS{tray.serial}\x1e\x04"

@@ -95,7 +95,7 @@ def test_words_are_cut_to_their_room() -> None:
     long = Seat(Place(seat("U08", 16).slot, frozenset(), wanted), None, State.EMPTY)
     box = box_of(draw([long]), "U08")
     assert box.content.endswith("…")
-    assert len(f"U08 {box.content} {box.word}") * 6 <= box.length
+    assert len(f"U08 {box.content} {box.seat.word}") * 6 <= box.length
     assert box.seat.spoken == f"U08: empty, takes {wanted}"
 
 

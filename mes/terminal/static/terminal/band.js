@@ -3,6 +3,7 @@
 const KINDS = {
   accepted: { icon: "✓", word: "Accepted", look: "accepted" },
   needs_more: { icon: "→", word: "Go on", look: "accepted" },
+  not_yet: { icon: "○", word: "Not yet", look: "neutral" },
   duplicate: { icon: "=", word: "Twice", look: "neutral" },
   refused: { icon: "✕", word: "Refused", look: "refused" },
   waiting: { icon: "…", word: "Waiting", look: "neutral" },
@@ -22,10 +23,10 @@ export class Band {
   }
 
   showAnswer(raw, answer) {
-    const outcome = answer.outcome ?? "refused";
+    const outcome = outcomeOf(answer);
     // A refusal stays until the next good scan; a code that merely came twice is none.
     if (outcome === "duplicate" && this.#isRefused()) return;
-    const next = outcome === "refused" ? answer.next : "";
+    const next = ["refused", "not_yet"].includes(outcome) ? answer.next : "";
     this.#show(outcome, { what: `${answer.title}. ${answer.detail}`, next, code: raw });
   }
 
@@ -46,6 +47,11 @@ export class Band {
       this.#band.querySelector(`[data-band="${name}"]`).textContent = text;
     }
   }
+}
+
+// Understood, but a rule holds what the scan was for.
+export function outcomeOf({ outcome = "refused", code }) {
+  return outcome === "needs_more" && code ? "not_yet" : outcome;
 }
 
 export function wordOf(outcome) {

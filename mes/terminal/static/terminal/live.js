@@ -25,6 +25,12 @@ export class LivePage {
     return this.#fetching;
   }
 
+  // Fetches every part anew, also those that a dialog kept as they were.
+  renew() {
+    document.querySelector("[data-cursor]").dataset.cursor = "";
+    return this.refresh();
+  }
+
   #showLive(isLive) {
     const waiting = this.#countWaiting();
     const live = document.getElementById("live");
@@ -59,7 +65,28 @@ function swap(html) {
   const focused = document.activeElement?.id;
   const fragment = new DOMParser().parseFromString(html, "text/html");
   for (const part of fragment.querySelectorAll("[data-part]")) {
-    document.querySelector(`[data-part="${part.dataset.part}"]`).replaceWith(part);
+    const old = document.querySelector(`[data-part="${part.dataset.part}"]`);
+    if (old.closest("dialog[open]")) continue;
+    keepUnsent(old, part);
+    old.replaceWith(part);
   }
   if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus({ preventScroll: true });
+}
+
+// What a person is typing, or has opened or pressed, outlives the drawing of the part it is in.
+function keepUnsent(old, part) {
+  for (const field of old.querySelectorAll("input[id]")) {
+    if (field.value !== field.defaultValue || field === document.activeElement) twinOf(field, part)?.replaceWith(field);
+  }
+  for (const details of old.querySelectorAll("details[id]")) {
+    const twin = twinOf(details, part);
+    if (twin) twin.open = details.open;
+  }
+  for (const button of old.querySelectorAll("button[data-scan-into][aria-pressed=true]")) {
+    twinOf(button, part)?.setAttribute("aria-pressed", "true");
+  }
+}
+
+function twinOf(element, part) {
+  return part.querySelector(`[id="${CSS.escape(element.id)}"]`);
 }

@@ -1,6 +1,6 @@
 // The last five scans of this terminal, kept over a reload.
 
-import { readable, wordOf } from "./band.js";
+import { outcomeOf, readable, wordOf } from "./band.js";
 
 const STORE = "rackmes.recent";
 const SHOWN = 5;
@@ -20,7 +20,7 @@ export class Recent {
 
   settle({ key }, answer) {
     const scan = this.#scans.find((candidate) => candidate.key === key);
-    if (scan) Object.assign(scan, { outcome: answer.outcome ?? "refused", detail: answer.detail });
+    if (scan) Object.assign(scan, { outcome: outcomeOf(answer), detail: answer.detail });
     this.#draw();
   }
 

@@ -6,7 +6,7 @@ const FAST_MS = 35;
 const BREAK_MS = 250;
 // A scan without an end is whole when no key came for this long. It is far above BREAK_MS, because keys with
 // the right times may still be on their way to the page.
-const SILENCE_MS = 1000;
+const SILENCE_MS = 1500;
 // For so long after a scan an Enter or Tab still belongs to it: one that came late, or the second of CR LF.
 const AFTER_MS = 500;
 const FEWEST_GAPS = 2;
@@ -48,7 +48,8 @@ export class ScanBus {
     // A person's keys keep their effect; a scanner's press no button, scroll nothing, open no bookmark.
     if (this.#isFast(1) && (event.ctrlKey || !this.#field)) event.preventDefault();
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#flush(), SILENCE_MS);
+    // What is no scan yet stays: the times of the next key say whether it goes on.
+    this.#timer = setTimeout(() => this.#isFast() && this.#flush(), SILENCE_MS);
   }
 
   #end(event) {
@@ -90,8 +91,9 @@ function characterOf(event) {
   return typed && (!event.altKey || event.getModifierState("AltGraph")) ? event.key : null;
 }
 
-// What a text field held before the first character, to take a scan back out of it.
+// What a field held before the first character, to take a scan back out of it.
 function snapshot(element) {
+  if (element instanceof HTMLSelectElement) return snapshotOfChoice(element);
   const isField = element instanceof HTMLTextAreaElement
     || (element instanceof HTMLInputElement && !NO_TEXT.has(element.type));
   if (!isField) return null;
@@ -100,6 +102,16 @@ function snapshot(element) {
     restore() {
       element.value = value;
       element.setSelectionRange(selectionStart, selectionEnd);
+    },
+  };
+}
+
+// A list jumps to the entry that begins with what is typed.
+function snapshotOfChoice(element) {
+  const { selectedIndex } = element;
+  return {
+    restore() {
+      element.selectedIndex = selectedIndex;
     },
   };
 }

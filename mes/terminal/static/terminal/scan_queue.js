@@ -1,5 +1,7 @@
 // Sends scans one after the other, in order, none dropped: each waits here until the server has answered it.
 
+import { newKey, token } from "./api.js";
+
 const STORE = "rackmes.waiting";
 const PAUSES_MS = [500, 1000, 2000, 5000];
 const SLOW_MS = 1000;
@@ -76,7 +78,7 @@ async function send(address, { key, raw, at }) {
   try {
     const response = await fetch(address, {
       method: "POST",
-      headers: { "Content-Type": "application/json", "Idempotency-Key": key, "X-CSRFToken": cookie("csrftoken") },
+      headers: { "Content-Type": "application/json", "Idempotency-Key": key, "X-CSRFToken": token() },
       body: JSON.stringify({ raw, at }),
       signal: AbortSignal.timeout(GIVE_UP_MS),
     });
@@ -92,21 +94,10 @@ function unread(response) {
   return { outcome: "refused", title: "Not read", detail: `The server answered ${response.status}.`, next };
 }
 
-function cookie(name) {
-  return document.cookie.split("; ").find((part) => part.startsWith(`${name}=`))?.slice(name.length + 1) ?? "";
-}
-
 // Resolves after a time, or as soon as the network is back.
 function pause(ms) {
   return new Promise((resolve) => {
     setTimeout(resolve, ms);
     addEventListener("online", resolve, { once: true });
   });
-}
-
-// crypto.randomUUID exists only on HTTPS and localhost; a floor network may have neither.
-function newKey() {
-  if (crypto.randomUUID) return crypto.randomUUID();
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
