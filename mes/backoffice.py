@@ -17,12 +17,23 @@ from django.utils.text import Truncator
 
 from mes.errors import RuleViolation
 from mes.ledger.models import Event, Stream
-from mes.ledger.services import Actor, Answer, advance, decide_again_when_stale, locked, record
+from mes.ledger.services import (
+    SECRET_FIELDS,
+    Actor,
+    Answer,
+    advance,
+    decide_again_when_stale,
+    locked,
+    record,
+    without_secrets,
+)
 from mes.theme import (
     FactInline,
+    ListAdmin,
+    PasswordInput,
     ReadOnlyAdmin,
+    Select,
     TextInput,
-    ThemedAdmin,
     ThemedInline,
     action,
     display,
@@ -40,7 +51,10 @@ __all__ = [
     "FactAdmin",
     "FactInline",
     "OfficeAdmin",
+    "PasswordInput",
     "ReasonForm",
+    "Select",
+    "SignatureForm",
     "TextInput",
     "action",
     "actor_of",
@@ -49,6 +63,7 @@ __all__ = [
     "may",
     "page_url",
     "pretty_json",
+    "refuse",
 ]
 
 EVENTS_SHOWN = 20
@@ -67,6 +82,21 @@ class ReasonForm(forms.Form):
     """Asks why."""
 
     reason = forms.CharField(max_length=300, widget=TextInput({"autofocus": True}))
+
+
+class SignatureForm(ReasonForm):
+    """Asks why, and for the password of who uses the page: a signed act.
+
+    The act makes the proof itself, as its first line and before it calls a service, so that a wrong password
+    counts: ``sign(proof=people.services.proof_on_page(request), reason=reason, ...)``.
+    """
+
+    password = forms.CharField(
+        max_length=1024,
+        strip=False,
+        widget=PasswordInput({"autocomplete": "current-password"}),
+        help_text="Your own; with it you sign.",
+    )
 
 
 def actor_of(request: HttpRequest) -> Actor:
@@ -93,7 +123,8 @@ def events_table(row: Stream) -> dict[str, Any]:
 
 def refuse(request: HttpRequest, violation: RuleViolation) -> None:
     """Record a refused attempt in the history of the person who made it; show why and what to do next."""
-    typed = {name: value for name, value in request.POST.items() if name != "csrfmiddlewaretoken"}
+    typed = without_secrets(request.POST.dict())
+    typed.pop("csrfmiddlewaretoken", None)
     refusal = {
         "code": violation.code,
         "detail": violation.detail,
@@ -109,7 +140,7 @@ def refuse(request: HttpRequest, violation: RuleViolation) -> None:
     messages.error(request, f"{violation.detail} {violation.next_step}")
 
 
-class OfficeAdmin(ThemedAdmin):
+class OfficeAdmin(ListAdmin):
     """What all pages share: acts that ask first, links to records, and the last events of a row.
 
     ``records`` are links to lists of other admins: title, model as app.model, and the lookup that takes the
@@ -138,17 +169,35 @@ class OfficeAdmin(ThemedAdmin):
         consequence: str,
         act: Callable[[Actor, str], str],
         form_class: type[forms.Form] = ReasonForm,
+        form: forms.BaseForm | None = None,
     ) -> HttpResponse:
         """Ask for a reason (or, with a form without fields, for a yes), then act and show what was done.
 
         ``act`` takes the actor and the reason, calls a service and returns the sentence to show. A refusal
-        is recorded and shown instead.
+        is recorded and shown instead. With ``SignatureForm`` the act is signed: see there. An act that needs
+        more than the reason passes its ``form``, made from ``request.POST``, and reads the rest from it.
         """
-        form = form_class(request.POST if request.method == "POST" else None)
+
+        def act_because(by: Actor, given: dict[str, Any]) -> str:
+            return act(by, str(given.get("reason", "")))
+
+        form = form or form_class(request.POST if request.method == "POST" else None)
+        return self.ask_for(request, row, title=title, consequence=consequence, act=act_because, form=form)
+
+    def ask_for(
+        self,
+        request: HttpRequest,
+        row: models.Model,
+        *,
+        title: str,
+        consequence: str,
+        act: Callable[[Actor, dict[str, Any]], str],
+        form: forms.BaseForm,
+    ) -> HttpResponse:
+        """Ask what a form asks, then act on it; as ``ask``, but ``act`` takes all that the form was given."""
         if form.is_valid():
-            reason = str(form.cleaned_data.get("reason", ""))
             try:
-                done = decide_again_when_stale(lambda: Answer(200, act(actor_of(request), reason)))
+                done = decide_again_when_stale(lambda: Answer(200, act(actor_of(request), form.cleaned_data)))
                 messages.success(request, done.body)
             except RuleViolation as violation:
                 refuse(request, violation)
@@ -235,7 +284,8 @@ class AddedByService(FactAdmin):
         except RuleViolation as violation:
             refuse(request, violation)
             typed = request.POST.copy()
-            typed.pop("csrfmiddlewaretoken", None)
+            for name in ("csrfmiddlewaretoken", *SECRET_FIELDS):
+                typed.pop(name, None)
             return redirect(f"{request.path}?{typed.urlencode()}")
 
     def response_post_save_add(self, request: HttpRequest, obj: Any) -> HttpResponseRedirect:
@@ -274,6 +324,9 @@ class DefinitionAdmin(DraftAdmin):
 
     actions_detail: tuple[str, ...] = ("release",)
 
+    def check_release(self, row: Any) -> None:
+        """Refuse with a RuleViolation what must not be released."""
+
     def has_release_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         """Return whether the person may change definitions and this one is still a draft."""
         row = self.get_object(request, unquote(object_id)) if object_id else None
@@ -285,6 +338,7 @@ class DefinitionAdmin(DraftAdmin):
         row = self.row(request, object_id)
 
         def act(by: Actor, _reason: str) -> str:
+            self.check_release(row)
             release_definition(definition=row, person=cast(Stream, request.user), by=by)
             return f"{row} is released."
 

@@ -7,18 +7,25 @@ import json
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from django.contrib import messages
 from django.contrib.admin import ShowFacets
+from django.contrib.admin.utils import label_for_field, lookup_field
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
-from django.utils.html import format_html
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.html import format_html, strip_tags
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
+
+from mes.exports import CHUNK, MOST_ROWS, csv_response
 
 if TYPE_CHECKING:  # the theme ships no types; its classes take the place of Django's
     from django.contrib.admin import ModelAdmin, TabularInline
     from django.core.paginator import Paginator as InfinitePaginator
-    from django.forms import TextInput
+    from django.forms import PasswordInput, Select, TextInput
 
     ThemedAdmin = ModelAdmin[Any]
     ThemedInline = TabularInline[Any, Any]
@@ -35,11 +42,16 @@ else:
     from unfold.admin import TabularInline as ThemedInline
     from unfold.decorators import action, display
     from unfold.paginator import InfinitePaginator
+    from unfold.widgets import UnfoldAdminPasswordWidget as PasswordInput
+    from unfold.widgets import UnfoldAdminSelectWidget as Select
     from unfold.widgets import UnfoldAdminTextInputWidget as TextInput
 
 __all__ = [
     "FactInline",
+    "ListAdmin",
+    "PasswordInput",
     "ReadOnlyAdmin",
+    "Select",
     "TextInput",
     "ThemedAdmin",
     "ThemedInline",
@@ -73,7 +85,56 @@ def pretty_json(value: Any) -> SafeString:
     return format_html('<pre class="overflow-x-auto text-xs leading-5">{}</pre>', text)
 
 
-class ReadOnlyAdmin(ThemedAdmin):
+class ListAdmin(ThemedAdmin):
+    """Lists that lead to themselves as a CSV file, all rows of what was searched and filtered."""
+
+    def get_urls(self) -> list[Any]:
+        """Return the addresses of this admin, that of the file first."""
+        name = f"{self.opts.app_label}_{self.opts.model_name}_export"
+        return [path("export/", self.admin_site.admin_view(self.export_csv), name=name), *super().get_urls()]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the list, with a way to its file."""
+        response = super().changelist_view(request, extra_context)
+        if isinstance(response, TemplateResponse) and response.context_data:
+            name = f"admin:{self.opts.app_label}_{self.opts.model_name}_export"
+            address = f"{reverse(name)}?{request.GET.urlencode()}".removesuffix("?")
+            button = {"title": "Export CSV", "icon": "download", "path": address, "items": []}
+            shown = response.context_data.get("actions_list") or []
+            response.context_data["actions_list"] = [*shown, button]
+        return response
+
+    def export_csv(self, request: HttpRequest) -> HttpResponseBase:
+        """Return all rows of the list, with the columns it shows, as a CSV file."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        changelist = self.get_changelist_instance(request)
+        rows = changelist.get_queryset(request)
+        if rows[: MOST_ROWS + 1].count() > MOST_ROWS:
+            too_long = f"This list has more than {MOST_ROWS:,} rows. Narrow it by its filters, then export."
+            messages.error(request, too_long)
+            name = f"{self.opts.app_label}_{self.opts.model_name}"
+            return redirect(f"{reverse(f'admin:{name}_changelist')}?{request.GET.urlencode()}")
+        columns = [name for name in changelist.list_display if name != "action_checkbox"]
+        header = [str(label_for_field(name, self.model, self)) for name in columns]
+        table = ([self._cell(row, name) for name in columns] for row in rows.iterator(chunk_size=CHUNK))
+        return csv_response(str(self.opts.verbose_name_plural).replace(" ", "-"), header, table)
+
+    def _cell(self, row: Model, name: Any) -> Any:
+        try:
+            field, _, value = lookup_field(name, row, self)
+        except ObjectDoesNotExist:
+            return ""
+        if field is not None and getattr(field, "choices", None):
+            return getattr(row, f"get_{field.name}_display")()
+        if field is not None and field.is_relation:
+            return str(getattr(row, field.name) or "")
+        return strip_tags(value) if isinstance(value, str) and hasattr(value, "__html__") else value
+
+
+class ReadOnlyAdmin(ListAdmin):
     """Rows that are looked at, never edited; paged without counting, for there may be millions."""
 
     paginator = InfinitePaginator

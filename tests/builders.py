@@ -1,5 +1,6 @@
 """Plain functions that build what a test needs, through the product's own doors, and its named actors."""
 
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
@@ -8,17 +9,30 @@ from rest_framework.test import APIClient
 
 from mes.ledger.services import Actor
 from mes.people.models import User
-from mes.products.models import BomLine, Gate, Limit, Operation, Part, PartRevision, RetestRule, Route, Slot
+from mes.people.services import set_pin
+from mes.products.models import (
+    BomLine,
+    Gate,
+    Limit,
+    Operation,
+    Part,
+    PartRevision,
+    RetestRule,
+    ReworkLimit,
+    Route,
+    Slot,
+)
 from mes.racks.models import Installation
 from mes.serials.models import Unit
 from mes.serials.services import receive_unit
 from mes.stations.models import Device, Line, Site, Station
-from mes.stations.services import enroll_device, sign_on
+from mes.stations.services import Role, enroll_device, grant_role, sign_on
 from mes.workorders.models import WorkOrder
 from mes.workorders.services import create_order, release_order
 
 numbers = count(1)
 TESTER = Actor(person="tester")
+PIN = "471147"
 
 
 def make_site(code: str = "S1") -> Site:
@@ -39,6 +53,21 @@ def make_person(username: str = "", badge: str = "", **more: Any) -> User:
     return User.objects.create_user(name, badge=badge or f"B-{name}".upper(), **more)
 
 
+def make_signer(*roles: str, site: Site | None = None, **more: Any) -> User:
+    """Return a person with a PIN who holds roles at a site."""
+    person = make_person(**more)
+    set_pin(person=person, pin=PIN, by=TESTER)
+    for role in roles:
+        grant_role(person=person, role=Role(role), site=site or make_site(), by=TESTER)
+    person.refresh_from_db()
+    return person
+
+
+def signed_by(person: User, pin: str = "") -> dict[str, str]:
+    """Return a signature as a request carries it."""
+    return {"badge": person.badge, "pin": pin or PIN}
+
+
 def make_part(
     kind: str = "gpu", *, level: int = 2, revision: str = "A", released: bool = True
 ) -> PartRevision:
@@ -49,8 +78,8 @@ def make_part(
     )
 
 
-def make_revision(part: Part, revision: str) -> PartRevision:
-    return PartRevision.objects.create(part=part, revision=revision, released_at=timezone.now())
+def make_revision(part: Part, revision: str, **more: Any) -> PartRevision:
+    return PartRevision.objects.create(part=part, revision=revision, released_at=timezone.now(), **more)
 
 
 def release(*definitions: Any) -> None:
@@ -67,13 +96,19 @@ def make_assembly(
     filled_at: int = 10,
     slot_type: str = "place",
     revisions: list[str] | None = None,
+    mates: dict[str, list[str]] | None = None,
 ) -> PartRevision:
-    """Make a released assembly with one slot per name in ``takes``."""
+    """Make a released assembly with one slot per name in ``takes``; ``mates`` are offered by slot name."""
     revision = make_part(kind, level=level, released=False)
     quantities: dict[int, int] = {}
     for order, (name, child) in enumerate(takes.items()):
         slot = Slot.objects.create(
-            revision=revision, name=name, type=slot_type, filled_at=filled_at, order=order
+            revision=revision,
+            name=name,
+            type=slot_type,
+            filled_at=filled_at,
+            order=order,
+            mates=(mates or {}).get(name, []),
         )
         slot.accepts.add(child.part)
         quantities[child.part_id] = quantities.get(child.part_id, 0) + 1
@@ -91,8 +126,15 @@ def make_route(
     fills: tuple[int, ...] = (10,),
     limits: tuple[dict[str, Any], ...] = (),
     repeats: dict[str, list[int]] | None = None,
+    ask: Callable[[dict[int, Operation]], object] | None = None,
+    rework_limits: dict[str, int] | None = None,
+    opens_nonconformance: bool = False,
 ) -> Route:
-    """Make a released route; ``tests`` names the procedure an operation needs, ``fills`` those with slots."""
+    """Make a released route; ``tests`` names the procedure an operation needs, ``fills`` those with slots.
+
+    ``ask`` may add to the operations, by their sequence, before they are frozen.
+    """
+    made: dict[int, Operation] = {}
     route = Route.objects.create(part=revision.part, version="1", name=f"{revision.part.kind} route")
     for sequence, work_center in operations:
         operation = Operation.objects.create(
@@ -102,11 +144,16 @@ def make_route(
             name=f"Step {sequence}",
             work_center=work_center,
         )
+        made[sequence] = operation
         if sequence in fills:
             Gate.objects.create(operation=operation, rule="slots_filled", moment="complete")
         if procedure := (tests or {}).get(sequence):
             Gate.objects.create(
-                operation=operation, rule="test_passed", moment="complete", procedure=procedure
+                operation=operation,
+                rule="test_passed",
+                moment="complete",
+                procedure=procedure,
+                opens_nonconformance=opens_nonconformance,
             )
             for limit in limits:
                 Limit.objects.create(operation=operation, procedure=procedure, **limit)
@@ -114,6 +161,10 @@ def make_route(
         RetestRule.objects.create(
             route=route, name=f"{slot_type} swap", slot_type=slot_type, repeats=sequences
         )
+    if ask:
+        ask(made)
+    for scope, maximum in (rework_limits or {}).items():
+        ReworkLimit.objects.create(route=route, scope=scope, maximum=maximum)
     release(route)
     return route
 

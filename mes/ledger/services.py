@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -35,6 +35,25 @@ class StaleRow(Exception):  # noqa: N818 - names the state of the row
 def canonical_json(value: Any) -> str:
     """Return the one text form of a value that is digested: sorted keys, no blanks, ASCII."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), cls=DjangoJSONEncoder)
+
+
+SECRET_FIELDS = frozenset({"pin", "password"})
+
+
+def without_secrets(value: Any) -> Any:
+    """Return JSON-ready data without PINs and passwords, at any depth.
+
+    Neither they nor a digest of them may be kept: of a PIN with four digits, a digest tells all.
+    """
+    if isinstance(value, Mapping):
+        return {
+            name: without_secrets(item)
+            for name, item in value.items()
+            if str(name).casefold() not in SECRET_FIELDS
+        }
+    if isinstance(value, list | tuple):
+        return [without_secrets(item) for item in value]
+    return value
 
 
 def event_digest(event: Event, previous: str) -> str:
@@ -122,9 +141,10 @@ def answer_once(
     A repeated key with the same ``request`` (any JSON value) gets the stored answer; with another request it
     raises RuleViolation ``idempotency_key_reused``; while the first is still running, ``request_in_progress``
     (409). A RuleViolation of ``act`` undoes what it did and is turned into a stored answer by ``refuse``,
-    which records the refused attempt. Retries an act whose rows changed meanwhile.
+    which records the refused attempt. Retries an act whose rows changed meanwhile. PINs and passwords are no
+    part of what makes two requests the same.
     """
-    fingerprint = hashlib.sha256(canonical_json(request).encode()).hexdigest()
+    fingerprint = hashlib.sha256(canonical_json(without_secrets(request)).encode()).hexdigest()
 
     def attempt(work: Callable[[], Answer]) -> Answer:
         with transaction.atomic():
@@ -153,11 +173,12 @@ def answer_once(
     return decide_again_when_stale(decide)
 
 
+ResultT = TypeVar("ResultT")
 STALE_TRIES = 5
 RIVALRY = {"40001", "40P01"}  # serialization failure, deadlock
 
 
-def decide_again_when_stale(act: Callable[[], Answer]) -> Answer:
+def decide_again_when_stale(act: Callable[[], ResultT]) -> ResultT:
     """Run an act, again when a rival changed a row, took a unique value, or locked rows the other way round.
 
     The next run sees what the rival did and answers or refuses by it. Refuses with ``changed_meanwhile`` when
