@@ -1,5 +1,6 @@
 """A scanner on the floor: what each scan means, what it leads to, and what it is refused for."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -111,9 +112,15 @@ def test_structured_label_narrows_to_its_part(floor: Floor) -> None:
     assert not Installation.objects.filter(child=gpu).exists()
 
 
-def test_same_code_within_a_moment_counts_once(floor: Floor) -> None:
+@pytest.mark.parametrize(
+    ("moment", "outcome"), [(timedelta(hours=1), "duplicate"), (timedelta(0), "accepted")]
+)
+def test_same_code_within_a_moment_counts_once(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch, moment: timedelta, outcome: str
+) -> None:
+    monkeypatch.setattr("mes.workorders.scans.SAME_CODE_COUNTS_ONCE", moment)
     floor.scan(floor.unit.serial)
-    assert floor.scan(floor.unit.serial).json()["outcome"] == "duplicate"
+    assert floor.scan(floor.unit.serial).json()["outcome"] == outcome
 
 
 def test_hand_scanner_moves_by_scanning_a_station(floor: Floor) -> None:
