@@ -53,7 +53,7 @@ def arrive_shipment(
     require_state(shipment, "noted as arrived")
     at = at or timezone.now()
     _require_time(shipment, at)
-    known = {crate.number.upper(): crate for crate in shipment.crates.all()}
+    known = {crate.number.upper(): crate for crate in shipment.live_crates.all()}
     given = {number.upper(): arrived for number, arrived in crates.items()}
     _require_all(
         known,
@@ -226,10 +226,10 @@ def troubles_of(shipment: Shipment, receipt: Receipt | None) -> list[str]:
     if receipt is not None and not receipt.agrees:
         counts = {name: getattr(receipt, name) for name in ("missing", "extra", "different")}
         troubles.append(", ".join(f"{count} {name}" for name, count in counts.items() if count))
-    for each in live_indicators(shipment.crates.all()):
+    for each in live_indicators(shipment.live_crates.all()):
         if each.arrival in {Indicator.State.TRIPPED, Indicator.State.MISSING}:
             troubles.append(f"{each} on {each.crate} {each.arrival}")
-    harmed = shipment.crates.filter(condition__in=[Crate.Condition.DAMAGED, Crate.Condition.MISSING])
+    harmed = shipment.live_crates.filter(condition__in=[Crate.Condition.DAMAGED, Crate.Condition.MISSING])
     return troubles + [f"crate {crate} {crate.condition}" for crate in harmed]
 
 

@@ -47,7 +47,7 @@ def pack_list(shipment: Shipment) -> dict[str, Any]:
 
     Six queries however much it is; a departed one needs five.
     """
-    crates = list(shipment.crates.select_related("part"))
+    crates = list(shipment.live_crates.select_related("part"))
     rows = list(packed_in(shipment).select_related("unit__part_revision__part"))
     inside = contents_of([row.unit_id for row in rows if row.contents is None])
     items = LooseItem.objects.filter(crate__in=crates, removed_at__isnull=True).select_related("part")

@@ -46,7 +46,7 @@ def depart_shipment(*, shipment: Shipment, by: Actor) -> Shipment:
     require_state(shipment, "sent off")
     require_packed(shipment, rows)
     _require_bill(shipment)
-    crates = list(shipment.crates.all())
+    crates = list(shipment.live_crates.all())
     _require_complete(crates, rows)
     for row in rows:
         _require_proved(row)

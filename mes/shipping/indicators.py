@@ -12,7 +12,7 @@ from mes.errors import RuleViolation
 from mes.ledger.services import Actor, advance, locked, record
 from mes.shipping.models import Crate, CratePhoto, Indicator, Shipment
 from mes.shipping.rules import Requirement
-from mes.shipping.shipments import require_reason, require_state
+from mes.shipping.shipments import require_addressable, require_reason, require_state
 from mes.stations.services import require_sign_on
 
 Kind, State = Indicator.Kind, Indicator.State
@@ -32,11 +32,13 @@ def apply_indicator(
     """Put an indicator on a crate; ``rating`` is in g for shock, in degrees for tilt.
 
     Refuses with ``device_not_signed_on``, ``indicator_tripped`` for one that is no longer as new,
-    ``indicator_exists``, ``wrong_site`` for the photo, or the shipment's state.
+    ``indicator_exists``, ``number_not_addressable``, ``wrong_site`` for the photo, ``crate_withdrawn`` or the
+    shipment's state.
     """
     require_sign_on(by)
     shipment, crate = _lock(crate)
     require_photos_of_site(shipment, [photo] if photo else [])
+    require_addressable(serial)
     if state != State.OK:
         raise _tripped(f"{kind} {serial}", crate)
     if Indicator.objects.filter(serial__iexact=serial).exists():
@@ -173,7 +175,21 @@ def require_photos(crate: Crate, moment: str, least: int) -> int:
 def _lock(crate: Crate) -> tuple[Shipment, Crate]:
     shipment = locked(crate.shipment)
     require_state(shipment, "packed")
-    return shipment, locked(crate)
+    crate = locked(crate)
+    require_not_withdrawn(crate)
+    return shipment, crate
+
+
+def require_not_withdrawn(crate: Crate) -> None:
+    """Refuse with ``crate_withdrawn``."""
+    if crate.state == Crate.State.WITHDRAWN:
+        raise RuleViolation(
+            "crate_withdrawn",
+            f"Crate {crate} was taken out of its shipment.",
+            rule="a crate that was withdrawn is used no more",
+            next_step="Add another crate, with another number.",
+            crate=crate.number,
+        )
 
 
 def _live(indicator: Indicator) -> Indicator:

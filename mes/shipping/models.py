@@ -124,6 +124,11 @@ class Shipment(Stream):
         return self.number
 
     @property
+    def live_crates(self) -> models.QuerySet["Crate"]:
+        """Return its crates without those that were withdrawn."""
+        return self.crates.exclude(state=Crate.State.WITHDRAWN)
+
+    @property
     def destination(self) -> str:
         """Return where it goes in one line, as it is kept with each unit."""
         first = self.ship_to.strip().split("\n")[0].strip()
@@ -136,6 +141,7 @@ class Crate(Stream):
     class State(models.TextChoices):
         OPEN = "open"
         CLOSED = "closed"
+        WITHDRAWN = "withdrawn"
 
     class Condition(models.TextChoices):
         GOOD = "good"
@@ -145,7 +151,7 @@ class Crate(Stream):
     shipment = models.ForeignKey(Shipment, on_delete=models.PROTECT, related_name="crates")
     number = models.CharField(max_length=40, help_text="As on its label, scanned.")
     part = models.ForeignKey(Part, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
-    state = models.CharField(max_length=6, choices=State.choices, default=State.OPEN)
+    state = models.CharField(max_length=9, choices=State.choices, default=State.OPEN)
     length_mm = models.PositiveIntegerField(null=True, blank=True)
     width_mm = models.PositiveIntegerField(null=True, blank=True)
     height_mm = models.PositiveIntegerField(null=True, blank=True)
@@ -165,7 +171,7 @@ class Crate(Stream):
         constraints = [
             models.UniqueConstraint(Upper("number"), name="crate_number_once"),
             models.CheckConstraint(
-                condition=Q(state="open")
+                condition=~Q(state="closed")
                 | Q(
                     tare_kg__isnull=False,
                     net_kg__isnull=False,

@@ -12,7 +12,12 @@ from mes.products.models import Part
 from mes.racks.services import require_nothing_held_inside, require_out
 from mes.serials.models import Unit
 from mes.serials.services import lock_units, require_usable
-from mes.shipping.indicators import live_indicators, require_indicators, require_photos
+from mes.shipping.indicators import (
+    live_indicators,
+    require_indicators,
+    require_not_withdrawn,
+    require_photos,
+)
 from mes.shipping.models import Crate, CratePhoto, LooseItem, PackedUnit, Shipment
 from mes.shipping.rules import NOTHING, Requirement, requirement_for
 from mes.shipping.shipments import require_reason, require_state
@@ -290,6 +295,43 @@ def open_crate(*, crate: Crate, reason: str, by: Actor) -> Crate:
     return crate
 
 
+@transaction.atomic
+def withdraw_crate(*, crate: Crate, reason: str, by: Actor) -> Crate:
+    """Take a crate with nothing in it or on it out of its shipment; its number stays used.
+
+    Refuses with ``device_not_signed_on``, ``reason_missing``, ``crate_closed``, ``crate_withdrawn``,
+    ``crate_not_empty`` or the shipment's state.
+    """
+    require_sign_on(by)
+    require_reason(reason)
+    shipment, crate = _lock_open(crate)
+    _require_nothing_in(crate)
+    state = {"state": Crate.State.WITHDRAWN}
+    record(
+        advance(crate, "crate.withdrawn", by=by, payload={"reason": reason}, **state),
+        advance(shipment, "shipment.crate_withdrawn", by=by, payload={"crate": crate.number}),
+    )
+    return crate
+
+
+def _require_nothing_in(crate: Crate) -> None:
+    holds: dict[str, Any] = {
+        "units": crate.units.filter(unpacked_at__isnull=True).count(),
+        "items": crate.items.filter(removed_at__isnull=True).count(),
+        "indicators": crate.indicators.filter(removed_at__isnull=True).count(),
+    }
+    if any(holds.values()):
+        said = ", ".join(f"{count} {what}" for what, count in holds.items() if count)
+        raise RuleViolation(
+            "crate_not_empty",
+            f"Crate {crate} still has {said}.",
+            rule="a crate that is withdrawn takes nothing with it",
+            next_step="Take everything out of it and off it first.",
+            crate=crate.number,
+            **holds,
+        )
+
+
 def disprove(rows: list[PackedUnit], reason: str, by: Actor) -> None:
     """Note that units are no longer packed as was proved; their last ``crate`` test says so from now on."""
     for row in rows:
@@ -310,7 +352,8 @@ def _undone(crate: Crate, reason: str) -> Result:
 
 
 def require_closed(crate: Crate) -> None:
-    """Refuse with ``crate_open``."""
+    """Refuse with ``crate_open`` or ``crate_withdrawn``."""
+    require_not_withdrawn(crate)
     if crate.state != Crate.State.CLOSED:
         raise RuleViolation(
             "crate_open",
@@ -322,10 +365,14 @@ def require_closed(crate: Crate) -> None:
 
 
 def _lock_open(crate: Crate) -> tuple[Shipment, Crate]:
-    """Lock a crate after its shipment. Refuses with ``crate_closed`` or the shipment's state."""
+    """Lock a crate after its shipment.
+
+    Refuses with ``crate_closed``, ``crate_withdrawn`` or the shipment's state.
+    """
     shipment = locked(crate.shipment)
     crate = locked(crate)
     require_state(shipment, "packed")
+    require_not_withdrawn(crate)
     if crate.state != Crate.State.OPEN:
         raise RuleViolation(
             "crate_closed",

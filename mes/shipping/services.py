@@ -19,6 +19,7 @@ from mes.shipping.packing import (
     pack_unit,
     remove_item,
     unpack_unit,
+    withdraw_crate,
 )
 from mes.shipping.returning import return_from_field
 from mes.shipping.shipments import (
@@ -55,4 +56,5 @@ __all__ = [
     "return_from_field",
     "troubles_of",
     "unpack_unit",
+    "withdraw_crate",
 ]

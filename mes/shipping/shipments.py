@@ -130,11 +130,12 @@ def add_crate(
     """Add a crate by the number on its label, or by the next of ours; the first one starts the packing.
 
     ``dimensions`` are outer ``length_mm``, ``width_mm`` and ``height_mm``. Refuses with
-    ``device_not_signed_on``, ``crate_exists`` or the shipment's state.
+    ``device_not_signed_on``, ``crate_exists``, ``number_not_addressable`` or the shipment's state.
     """
     require_sign_on(by)
     shipment = locked(shipment)
     require_state(shipment, "packed")
+    require_addressable(number)
     number = number.strip() or f"{CRATE_PREFIX}{count_up(CRATE_COUNTER):0{DIGITS}d}"
     if Crate.objects.filter(number__iexact=number).exists():
         raise RuleViolation(
@@ -208,6 +209,17 @@ def require_packed(shipment: Shipment, rows: list[PackedUnit]) -> None:
             f"Nothing is packed in shipment {shipment.number}.",
             rule="a shipment has units in it",
             next_step="Scan a unit into one of its crates.",
+        )
+
+
+def require_addressable(number: str) -> None:
+    """Refuse with ``number_not_addressable``."""
+    if "/" in number:
+        raise RuleViolation(
+            "number_not_addressable",
+            f"The number {number} has a slash in it.",
+            rule="a number is part of a web address, where a slash divides",
+            next_step="Leave the slash out, or put a label with another number on it.",
         )
 
 

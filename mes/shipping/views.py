@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import django_filters
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django_filters.rest_framework import FilterSet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -21,7 +21,7 @@ from mes.ledger.services import Actor
 from mes.products.models import Part
 from mes.rest import CsvRenderer, checked, perform
 from mes.shipping.comparing import differing
-from mes.shipping.models import Receipt, Shipment
+from mes.shipping.models import Crate, Receipt, Shipment
 from mes.shipping.serializers import (
     AcceptShipmentSerializer,
     AddCrateSerializer,
@@ -80,7 +80,9 @@ class ShipmentFilter(FilterSet):
 class ShipmentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Shipment]):
     """Draft, pack, send off and receive shipments."""
 
-    queryset = Shipment.objects.select_related("site", "order").prefetch_related("crates")
+    queryset = Shipment.objects.select_related("site", "order").prefetch_related(
+        Prefetch("crates", Crate.objects.exclude(state=Crate.State.WITHDRAWN))
+    )
     serializer_class = ShipmentSerializer
     filterset_class = ShipmentFilter
     lookup_field = "number"

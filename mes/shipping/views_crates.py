@@ -42,6 +42,7 @@ from mes.shipping.services import (
     remove_indicator,
     remove_item,
     unpack_unit,
+    withdraw_crate,
 )
 from mes.shipping.views import MAY, part_of, photos_of
 from mes.stations.services import of_site, require_floor, site_of
@@ -176,6 +177,17 @@ class CrateViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
 
         def act(crate: Crate, by: Actor) -> None:
             open_crate(crate=crate, reason=reason, by=by)
+
+        return self._act(request, act)
+
+    @extend_schema(request=ShippingReasonSerializer, responses={200: CrateSerializer})
+    @action(detail=True, methods=["post"])
+    def withdraw(self, request: Request, number: str) -> Response:
+        """Take it, empty, out of its shipment, with a reason."""
+        reason = checked(ShippingReasonSerializer(data=request.data))["reason"]
+
+        def act(crate: Crate, by: Actor) -> None:
+            withdraw_crate(crate=crate, reason=reason, by=by)
 
         return self._act(request, act)
 

@@ -55,6 +55,8 @@ def test_a_journey_by_the_pages_of_the_admin() -> None:
     assert (shipment.hazards, shipment.seal_numbers) == ([], ["S-1", "S-2"])
     office.act(shipment, "add_crate", number="BOX-1")
     crate = Crate.objects.get()
+    office.act(shipment, "add_crate", number="BOX-0")
+    assert "withdrawn" in office.act(Crate.objects.get(number="BOX-0"), "withdraw", reason="not needed")
     assert "no units" in office.act(crate, "pack", code="NOTHING")
     office.act(crate, "pack", code=rack.serial)
     office.act(crate, "unpack", code=rack.serial, reason="turned the wrong way")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, IntegrityError, transaction
 
+from mes.errors import RuleViolation
 from mes.quality.services import place_hold
 from mes.racks.services import configuration_digest
 from mes.shipping.models import Crate, PackedUnit, Shipment
@@ -18,12 +19,15 @@ from mes.shipping.services import (
     change_shipment,
     close_crate,
     create_shipment,
+    depart_shipment,
     open_crate,
+    pack_list,
     pack_unit,
     read_indicator,
     remove_indicator,
     remove_item,
     unpack_unit,
+    withdraw_crate,
 )
 from mes.testing.models import TestRun
 from tests.builders import TESTER, make_order, make_part, make_site, make_unit, placed
@@ -101,6 +105,48 @@ def test_an_opened_crate_proves_nothing_until_it_is_closed_again() -> None:
     assert refused(lambda: open_crate(crate=crate, reason="x", by=TESTER)).code == "crate_open"
     close_crate(crate=crate, by=TESTER, **WEIGHTS)
     assert last_outcome(rack) == "PASS"
+
+
+def test_a_crate_added_by_mistake_is_withdrawn_once_it_is_empty() -> None:
+    rack = Rack().make()
+    crate = pack(rack)
+    spare = add_crate(shipment=crate.shipment, by=TESTER)
+    pack_unit(crate=spare, unit=(part := make_unit(make_part("gpu"))), by=TESTER)
+    item = add_item(crate=spare, description="rail kit", by=TESTER)
+    held = refused(lambda: withdraw_crate(crate=spare, reason="not needed", by=TESTER))
+    assert (held.code, held.facts["units"], held.facts["items"]) == ("crate_not_empty", 1, 1)
+    unpack_unit(crate=spare, unit=part, reason="not needed", by=TESTER)
+    remove_item(item=item, reason="not needed", by=TESTER)
+    withdraw_crate(crate=spare, reason="not needed", by=TESTER)
+    assert [each["number"] for each in pack_list(crate.shipment)["crates"]] == [crate.number]
+    assert depart_shipment(shipment=crate.shipment, by=TESTER).pieces == 1
+
+
+def test_a_withdrawn_crate_is_used_no_more() -> None:
+    crate = add_crate(shipment=make_shipment(), by=TESTER)
+    assert refused(lambda: withdraw_crate(crate=crate, reason=" ", by=TESTER)).code == "reason_missing"
+    withdraw_crate(crate=crate, reason="cracked", by=TESTER)
+    unit = make_unit(make_part("gpu"))
+    for act in (
+        lambda: pack_unit(crate=crate, unit=unit, by=TESTER),
+        lambda: open_crate(crate=crate, reason="x", by=TESTER),
+        lambda: withdraw_crate(crate=crate, reason="x", by=TESTER),
+        lambda: equip(crate),
+    ):
+        assert refused(act).code == "crate_withdrawn"
+    with pytest.raises(RuleViolation, match=crate.number):
+        add_crate(shipment=crate.shipment, number=crate.number, by=TESTER)
+
+
+def test_numbers_are_part_of_addresses() -> None:
+    shipment = make_shipment()
+    assert (
+        refused(lambda: add_crate(shipment=shipment, number="A/1", by=TESTER)).code
+        == "number_not_addressable"
+    )
+    crate = add_crate(shipment=shipment, by=TESTER)
+    given: dict[str, Any] = {"kind": "shock", "serial": "S/1", "rating": Decimal(25)}
+    assert refused(lambda: apply_indicator(crate=crate, by=TESTER, **given)).code == "number_not_addressable"
 
 
 def test_what_does_not_go_into_a_crate() -> None:

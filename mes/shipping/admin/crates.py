@@ -28,6 +28,7 @@ from mes.shipping.services import (
     pack_unit,
     remove_indicator,
     unpack_unit,
+    withdraw_crate,
 )
 
 
@@ -147,9 +148,9 @@ class CrateAdmin(FactAdmin):
         *("tare_kg", "net_kg", "gross_kg", "packed_at", "packed_by", "condition", "condition_note"),
     )
     inlines = (PackedUnitInline, LooseItemInline, IndicatorInline, PhotoInline)
-    actions_detail = ("pack", "unpack", "item", "indicator", "picture", "close", "open")
+    actions_detail = ("pack", "unpack", "item", "indicator", "picture", "close", "open", "withdraw")
 
-    @display(description="State", label={"open": "warning", "closed": "success"})
+    @display(description="State", label={"open": "warning", "closed": "success", "withdrawn": "danger"})
     def shown_state(self, crate: Crate) -> str:
         """Say the state."""
         return crate.state
@@ -267,6 +268,19 @@ class CrateAdmin(FactAdmin):
             request, crate, "Open", act, consequence=consequence, form=ReasonForm(typed(request))
         )
 
+    @action(description="Withdraw", permissions=["pack"], icon="delete")
+    def withdraw(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Take it out of its shipment."""
+        crate = self.row(request, object_id)
+
+        def act(by: Actor, given: dict[str, Any]) -> str:
+            return f"{withdraw_crate(crate=crate, by=by, **given)} is withdrawn."
+
+        consequence = "It must be empty. It leaves the shipment for good, and its number is not used again."
+        return self._ask(
+            request, crate, "Withdraw", act, consequence=consequence, form=ReasonForm(typed(request))
+        )
+
     def _ask(
         self, request: HttpRequest, crate: Crate, title: str, act: Any, *, consequence: str, form: forms.Form
     ) -> HttpResponse:
@@ -289,7 +303,7 @@ class CrateAdmin(FactAdmin):
 
     def has_mark_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         """Return whether the person may pack and this one is still here."""
-        return self._may(request, object_id, set(Crate.State), Shipment.IN_FACTORY)
+        return self._may(request, object_id, {Crate.State.OPEN, Crate.State.CLOSED}, Shipment.IN_FACTORY)
 
     def has_picture_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         """Return whether the person may pack and this one is here, or has just come."""

@@ -73,7 +73,7 @@ class ArriveForm(forms.Form):
 
     def __init__(self, data: Any, shipment: Shipment) -> None:
         super().__init__(data)
-        self.crates = list(shipment.crates.all())
+        self.crates = list(shipment.live_crates.all())
         self.indicators = live_indicators(self.crates)
         for crate in self.crates:
             self._ask(f"crate {crate.number}", Crate.Condition.choices)
