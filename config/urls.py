@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from mes.analysis.pages import runs_page, yield_page
+from mes.terminal.wall import wall
 
 api = [
     path("", include("mes.products.urls")),
@@ -30,6 +31,7 @@ api = [
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="terminal:page")),
     path("terminal/", include("mes.terminal.urls")),
+    path("burn-in/", wall, name="burn-in-wall"),
     path("units/", include("mes.terminal.rack.urls")),
     path("admin/yield/", admin.site.admin_view(yield_page), name="yield"),
     path("admin/yield/runs/", admin.site.admin_view(runs_page), name="yield-runs"),

@@ -18,6 +18,7 @@ from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
 from mes.attachments.services import store_attachment
+from mes.burnin.models import BurnInBay
 from mes.ledger.models import IdempotencyKey, OutboxMessage
 from mes.people.models import Qualification, Signature
 from mes.people.services import prove, record_training, set_pin, sign
@@ -173,6 +174,7 @@ def make_rows() -> None:
         proof=proof_by(trays.engineer),
         by=TESTER,
     )
+    BurnInBay.objects.create(site=make_site(), code="BAY-1", power_kw=120)
     add_cooling()
     add_safety_rows()
     add_shipping()

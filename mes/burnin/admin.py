@@ -11,11 +11,12 @@ from mes.backoffice import (
     DraftInline,
     FactAdmin,
     FactInline,
+    OfficeAdmin,
     action,
     display,
     may,
 )
-from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInProfile, BurnInRun, SeriesLimit
+from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInBay, BurnInProfile, BurnInRun, SeriesLimit
 from mes.burnin.services import abort_run, pause_run, resume_run
 from mes.ledger.services import Actor
 
@@ -43,6 +44,18 @@ class BurnInProfileAdmin(DefinitionAdmin):
     inlines = (SeriesLimitInline,)
 
 
+@admin.register(BurnInBay)
+class BurnInBayAdmin(OfficeAdmin):
+    """Bays where racks are burned in."""
+
+    list_display = ("code", "site", "positions", "power_kw", "coolant_lpm", "is_open")
+    list_select_related = ("site",)
+    list_filter = ("site", "is_open")
+    search_fields = ("code",)
+    autocomplete_fields = ("site",)
+    ordering = ("code",)
+
+
 class AttemptInline(FactInline):
     """The trays of a run."""
 
@@ -58,15 +71,15 @@ class AttemptInline(FactInline):
 class BurnInRunAdmin(FactAdmin):
     """Burn-ins of racks."""
 
-    list_display = ("unit", "profile", "shown_state", "soaked", "waits_for", "created_at", "ended_at")
-    list_filter = ("state", "profile")
-    list_select_related = ("unit", "profile")
+    list_display = ("unit", "profile", "shown_state", "bay", "soaked", "waits_for", "created_at", "ended_at")
+    list_filter = ("state", "bay", "profile")
+    list_select_related = ("unit", "profile", "bay")
     search_through = ("unit",)
     search_help_text = "Scan or type a code of the rack"
     ordering = ("-id",)
     sortable_by = ()
     fields = (
-        *("unit", "profile", "shown_state", "state_since", "waits_for", "soaked", "reasons"),
+        *("unit", "profile", "shown_state", "state_since", "waits_for", "bay", "soaked", "reasons"),
         *("started_by", "created_at", "soak_started_at", "ended_at", "abort_reason"),
     )
     inlines = (AttemptInline,)

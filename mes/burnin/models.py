@@ -7,6 +7,7 @@ from django.utils import timezone
 from mes.ledger.models import Stream
 from mes.products.models import Part, Released, Slot
 from mes.serials.models import Unit
+from mes.stations.models import Site
 
 
 class BurnInProfile(Released):
@@ -36,6 +37,14 @@ class BurnInProfile(Released):
     )
     time_scale = models.FloatField(
         default=1, help_text="Seconds credited per second; over 1 only to demonstrate."
+    )
+    power_kw = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="What a rack draws, reserved in a bay; empty: the run needs no bay.",
+    )
+    coolant_lpm = models.FloatField(
+        null=True, blank=True, help_text="Coolant that a rack takes, in L/min, reserved in its bay."
     )
 
     class Meta:
@@ -91,6 +100,28 @@ class SeriesLimit(models.Model):
         return self.group
 
 
+class BurnInBay(models.Model):
+    """A place where racks are burned in, with the power and the coolant that it can give them."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="burn_in_bays")
+    code = models.CharField(max_length=30, unique=True, help_text="As on its label.")
+    positions = models.PositiveSmallIntegerField(default=1, help_text="Racks that stand in it at once.")
+    power_kw = models.FloatField(help_text="What its feed can give, in kW.")
+    coolant_lpm = models.FloatField(default=0, help_text="What its supply can give, in L/min; 0: no coolant.")
+    is_open = models.BooleanField(default=True, help_text="Closed for maintenance, it takes no further rack.")
+
+    class Meta:
+        ordering = ["code"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(power_kw__gt=0, coolant_lpm__gte=0, positions__gt=0), name="bay_gives_something"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
 class BmcEndpoint(models.Model):
     """Where the BMC of a unit answers, and how to log in; the password is kept encrypted."""
 
@@ -125,6 +156,14 @@ class BurnInRun(Stream):
     state = models.CharField(max_length=9, choices=State.choices, default=State.QUEUED)
     state_since = models.DateTimeField(default=timezone.now)
     waits_for = models.CharField(max_length=200, blank=True)
+    bay = models.ForeignKey(
+        BurnInBay,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="runs",
+        help_text="Where it stands; while queued, the only bay it is to wait for.",
+    )
     epoch = models.PositiveIntegerField(default=0, editable=False, help_text="Fences out late ticks.")
     lease_until = models.DateTimeField(null=True, editable=False)
     next_due_at = models.DateTimeField(default=timezone.now)
@@ -154,6 +193,16 @@ class BurnInRun(Stream):
 
     def __str__(self) -> str:
         return f"burn-in of {self.unit}"
+
+    @property
+    def credited_hours(self) -> float:
+        """Return what the tray that has soaked least is credited with."""
+        return self.credited_seconds / 3600
+
+    @property
+    def remaining_hours(self) -> float:
+        """Return how long the soak still takes if nothing interrupts it."""
+        return max(0.0, self.profile.required_hours - self.credited_hours) / self.profile.time_scale
 
 
 class BurnInAttempt(models.Model):

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInProfile, BurnInRun, Gap
+from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInBay, BurnInProfile, BurnInRun, Gap
 from mes.burnin.services import require_bmc_url
 
 
@@ -37,6 +37,7 @@ class BurnInRunSerializer(serializers.ModelSerializer[BurnInRun]):
 
     unit = serializers.UUIDField(source="unit.uid", read_only=True)
     serial = serializers.CharField(source="unit.serial", read_only=True)
+    bay = serializers.CharField(source="bay.code", read_only=True, default=None)
     profile = serializers.CharField(source="profile.name", read_only=True)
     profile_version = serializers.CharField(source="profile.version", read_only=True)
     required_seconds = serializers.FloatField(source="profile.required_seconds", read_only=True)
@@ -44,7 +45,17 @@ class BurnInRunSerializer(serializers.ModelSerializer[BurnInRun]):
     class Meta:
         model = BurnInRun
         fields: tuple[str, ...] = (
-            *("uid", "unit", "serial", "profile", "profile_version", "state", "state_since", "waits_for"),
+            *(
+                "uid",
+                "unit",
+                "serial",
+                "profile",
+                "profile_version",
+                "state",
+                "state_since",
+                "waits_for",
+                "bay",
+            ),
             *("credited_seconds", "required_seconds", "started_by", "created_at", "soak_started_at"),
             *("ended_at", "abort_reason", "reasons"),
         )
@@ -59,6 +70,21 @@ class BurnInRunDetailSerializer(BurnInRunSerializer):
         fields = (*BurnInRunSerializer.Meta.fields, "attempts")
 
 
+class BaySerializer(serializers.Serializer[Any]):
+    """A bay: what it can give, what is left of it, and the racks in it."""
+
+    code = serializers.CharField(source="bay.code")
+    site = serializers.CharField(source="bay.site.code")
+    is_open = serializers.BooleanField(source="bay.is_open")
+    positions = serializers.IntegerField(source="bay.positions")
+    power_kw = serializers.FloatField(source="bay.power_kw")
+    coolant_lpm = serializers.FloatField(source="bay.coolant_lpm")
+    free_positions = serializers.IntegerField(source="free.positions")
+    free_kw = serializers.FloatField(source="free.power_kw")
+    free_lpm = serializers.FloatField(source="free.coolant_lpm")
+    runs = BurnInRunSerializer(many=True)
+
+
 class ActSerializer(serializers.Serializer[Any]):
     """Who acts, where nobody is signed on at the device."""
 
@@ -71,6 +97,12 @@ class StartRunSerializer(ActSerializer):
     unit = serializers.UUIDField(help_text="uid of the rack.")
     profile = serializers.CharField(max_length=60)
     profile_version = serializers.CharField(max_length=20, required=False)
+    bay: Any = serializers.SlugRelatedField(
+        slug_field="code",
+        queryset=BurnInBay.objects.all(),
+        required=False,
+        help_text="Code of the bay it is to wait for; else the first with room.",
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Find the profile."""

@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from mes.burnin.bays import BayStatus, Wall, bays_of, require_bay, wall_of
 from mes.burnin.bmc import find_address
 from mes.burnin.intents import Kind, enqueue
-from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInProfile, BurnInRun, Gap
+from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInBay, BurnInProfile, BurnInRun, Gap
 from mes.burnin.port_reading import read_ports
 from mes.burnin.redfish import BmcAddress, Component, Inventory, RedfishError, read_inventories
 from mes.burnin.redfish_inventory import told, told_identity
@@ -30,6 +31,7 @@ from mes.testing.services import live_outcomes
 from mes.workorders.models import OperationRun, OrderUnit
 
 __all__ = [
+    "BayStatus",
     "BmcAddress",
     "Component",
     "Inventory",
@@ -37,7 +39,9 @@ __all__ = [
     "PortSeen",
     "RedfishError",
     "Series",
+    "Wall",
     "abort_run",
+    "bays_of",
     "find_address",
     "pause_run",
     "read_inventories",
@@ -49,6 +53,7 @@ __all__ = [
     "start_run",
     "told",
     "told_identity",
+    "wall_of",
 ]
 
 State = BurnInRun.State
@@ -75,19 +80,22 @@ def set_bmc(*, unit: Unit, url: str, username: str, password: str, by: Actor) ->
 
 
 @transaction.atomic
-def start_run(*, unit: Unit, profile: BurnInProfile, by: Actor) -> BurnInRun:
+def start_run(*, unit: Unit, profile: BurnInProfile, by: Actor, bay: BurnInBay | None = None) -> BurnInRun:
     """Queue the burn-in of a rack: one attempt per installed tray of the profile's kinds.
 
-    Refuses with ``unit_held``, ``unit_scrapped``, ``unit_shipped``, ``profile_not_released``, ``wrong_part``,
-    ``burn_in_running``, ``firmware_not_verified``, ``no_tray_installed`` or ``bmc_unknown``.
+    It waits for ``bay``, or for the first that has room. Refuses with ``unit_held``, ``unit_scrapped``,
+    ``unit_shipped``, ``profile_not_released``, ``wrong_part``, ``burn_in_running``, ``no_tray_installed``,
+    ``firmware_not_verified``, ``bmc_unknown``, ``bay_elsewhere`` or ``bay_too_small``.
     """
     unit = lock_units(unit.pk)[unit.pk]
     require_usable(unit)
     _require_profile(unit, profile)
     _require_no_run(unit)
     _require_firmware(unit)
+    if bay is not None:
+        require_bay(bay, unit, profile)
     trays = _trays(unit, profile)
-    run = _create_run(unit, profile, by)
+    run = _create_run(unit, profile, bay, by)
     attempts = [BurnInAttempt(run=run, slot=tray.slot, unit=tray.child) for tray in trays]
     BurnInAttempt.objects.bulk_create(attempts)
     payload = {
@@ -263,10 +271,11 @@ def _trays(unit: Unit, profile: BurnInProfile) -> list[Installation]:
     return trays
 
 
-def _create_run(unit: Unit, profile: BurnInProfile, by: Actor) -> BurnInRun:
+def _create_run(unit: Unit, profile: BurnInProfile, bay: BurnInBay | None, by: Actor) -> BurnInRun:
     try:
         with transaction.atomic():
-            return BurnInRun.objects.create(unit=unit, profile=profile, started_by=by.person or by.device)
+            started_by = by.person or by.device
+            return BurnInRun.objects.create(unit=unit, profile=profile, bay=bay, started_by=started_by)
     except IntegrityError:
         raise _running(unit) from None
 

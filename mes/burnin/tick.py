@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from mes.burnin import intents
+from mes.burnin.bays import find_bay, needs_bay
 from mes.burnin.bmc import MEMORIES, find_address
 from mes.burnin.judging import is_urgent
 from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInProfile, BurnInRun, Gap, SeriesLimit
@@ -79,7 +80,7 @@ def _claimable() -> QuerySet[BurnInRun]:
 
 def _claim(run_id: int) -> Tick | None:
     due = _claimable().filter(pk=run_id)
-    run = due.select_related("profile", "unit").annotate(clock=Now()).first()
+    run = due.select_related("profile", "unit__site", "bay").annotate(clock=Now()).first()
     if run is None:
         return None
     # Runs live on the database's clock: hosts whose clocks differ must not earn soak time between them.
@@ -170,9 +171,12 @@ async def _ask_one(key: int, address: BmcAddress, seconds: float) -> tuple[int, 
 
 def _commit(tick: Tick) -> bool:
     run = tick.run
-    wait = 0.0 if tick.state else run.profile.poll_seconds
     with transaction.atomic():
+        if run.state == State.QUEUED and needs_bay(run.profile):
+            _take_bay(tick)
+        wait = 0.0 if tick.state else run.profile.poll_seconds
         if not fenced(run).update(
+            bay=run.bay,
             lease_until=None,
             next_due_at=tick.now + timedelta(seconds=wait),
             credited_seconds=run.credited_seconds,
@@ -183,6 +187,16 @@ def _commit(tick: Tick) -> bool:
             return False
         _write(tick)
     return True
+
+
+def _take_bay(tick: Tick) -> None:
+    """Reserve a bay before anything begins; without one the run stays queued and says what it waits for."""
+    found = find_bay(tick.run)
+    if isinstance(found, str):
+        tick.state = None
+        tick.waits.append(found)
+    else:
+        tick.run.bay = found
 
 
 def fenced(run: BurnInRun) -> QuerySet[BurnInRun]:
@@ -228,5 +242,7 @@ def _record_step(tick: Tick) -> None:
         changes = {"state": tick.state, "state_since": tick.now}
     if tick.state == State.SOAKING and tick.run.soak_started_at is None:
         changes["soak_started_at"] = tick.now
-    payload = {"trays": tick.changes, "credited_seconds": tick.run.credited_seconds}
+    payload: dict[str, Any] = {"trays": tick.changes, "credited_seconds": tick.run.credited_seconds}
+    if tick.state == State.PREPARING and tick.run.bay:
+        payload["bay"] = tick.run.bay.code
     record(advance(tick.run, kind, by=SYSTEM, payload=payload, **changes))

@@ -3,8 +3,12 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from mes.burnin.views import BurnInRunViewSet, SetBmc
+from mes.burnin.views import Bays, BurnInRunViewSet, SetBmc
 
 router = SimpleRouter()
 router.register("burn-in-runs", BurnInRunViewSet)
-urlpatterns = [path("units/<uuid:uid>/bmc/", SetBmc.as_view()), *router.urls]
+urlpatterns = [
+    path("burn-in-bays/", Bays.as_view()),
+    path("units/<uuid:uid>/bmc/", SetBmc.as_view()),
+    *router.urls,
+]

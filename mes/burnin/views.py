@@ -18,6 +18,7 @@ from mes.burnin.models import BurnInRun
 from mes.burnin.serializers import (
     AbortRunSerializer,
     ActSerializer,
+    BaySerializer,
     BmcSerializer,
     BurnInRunDetailSerializer,
     BurnInRunSerializer,
@@ -27,11 +28,11 @@ from mes.burnin.serializers import (
     SetBmcSerializer,
     StartRunSerializer,
 )
-from mes.burnin.services import abort_run, pause_run, read_series, resume_run, set_bmc, start_run
+from mes.burnin.services import abort_run, bays_of, pause_run, read_series, resume_run, set_bmc, start_run
 from mes.ledger.services import Actor
 from mes.rest import checked, perform
 from mes.serials.services import visible_unit
-from mes.stations.services import of_site, require_floor
+from mes.stations.services import of_site, require_floor, site_of
 
 
 class BurnInRunFilter(FilterSet):
@@ -55,7 +56,7 @@ class BurnInRunFilter(FilterSet):
 class BurnInRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[BurnInRun]):
     """Start, watch and stop burn-in runs."""
 
-    queryset = BurnInRun.objects.select_related("unit", "profile")
+    queryset = BurnInRun.objects.select_related("unit", "profile", "bay")
     serializer_class = BurnInRunSerializer
     filterset_class = BurnInRunFilter
     lookup_field = "uid"
@@ -81,7 +82,8 @@ class BurnInRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewset
         unit = visible_unit(request.auth, given["unit"])
 
         def act(by: Actor) -> dict[str, Any]:
-            return self._shown(start_run(unit=unit, profile=given["profile"], by=by))
+            run = start_run(unit=unit, profile=given["profile"], bay=given.get("bay"), by=by)
+            return self._shown(run)
 
         return perform(request, act, created=True)
 
@@ -129,6 +131,15 @@ class BurnInRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewset
 
     def _shown(self, run: BurnInRun) -> dict[str, Any]:
         return dict(BurnInRunDetailSerializer(self.get_queryset().get(pk=run.pk)).data)
+
+
+class Bays(APIView):
+    """The bays of the caller's site."""
+
+    @extend_schema(responses={200: BaySerializer(many=True)})
+    def get(self, request: Request) -> Response:
+        """List bays with what they can give, what is left of it, and the racks that stand in them."""
+        return Response(BaySerializer(bays_of(site_of(request.auth)), many=True).data)
 
 
 class SetBmc(APIView):

@@ -264,6 +264,8 @@ BURN_IN_PROFILE = Table(
         "suspect_seconds",
         "start_seconds",
         "time_scale",
+        "power_kw",
+        "coolant_lpm",
         "assumption",
     ),
     refers={"part": PART},

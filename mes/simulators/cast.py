@@ -6,6 +6,7 @@ from datetime import timedelta
 from django.contrib.auth.models import Permission
 from django.utils import timezone
 
+from mes.burnin.models import BurnInBay
 from mes.ledger.services import Actor
 from mes.people.models import Qualification, User
 from mes.people.services import record_training, set_pin
@@ -92,6 +93,12 @@ def demo_instruments() -> None:
             found_within_limits=True,
             by=DEMO,
         )
+
+
+def demo_bay() -> None:
+    """Add a burn-in bay with room for one rack at a time."""
+    facts = {"site": Site.objects.get(code="DEMO"), "positions": 1, "power_kw": 142, "coolant_lpm": 200}
+    BurnInBay.objects.get_or_create(code="DEMO-BAY-1", defaults=facts)
 
 
 def demo_witnesses(people: int) -> list[dict[str, str]]:

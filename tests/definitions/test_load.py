@@ -387,9 +387,14 @@ def test_firmware_of_the_seed_racks_is_kept_letter_by_letter() -> None:
     assert found["GB300 1.0.1", "compute_tray", "SMR"] == "1.60"
 
 
-def test_both_burn_in_profiles_judge_alike_and_only_the_demo_is_accelerated() -> None:
+@pytest.mark.parametrize(("version", "needs"), [("1", (None, None)), ("2", (120, 150))])
+def test_burn_in_profiles_judge_alike_and_only_the_demo_is_accelerated(
+    version: str, needs: tuple[int | None, int | None]
+) -> None:
     load_pack(NVL72)
-    real, demo = (BurnInProfile.objects.get(name=name) for name in ("l11-72h", "demo-accelerated"))
+    names = ("l11-72h", "demo-accelerated")
+    real, demo = (BurnInProfile.objects.get(name=name, version=version) for name in names)
+    assert [(each.power_kw, each.coolant_lpm) for each in (real, demo)] == [needs] * 2
     assert (real.required_hours, real.poll_seconds, real.time_scale) == (72, 10, 1)
     assert (demo.required_hours, demo.poll_seconds, demo.time_scale) == (72, 0.5, 14400)
     assert "demonstration only" in demo.assumption

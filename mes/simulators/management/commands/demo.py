@@ -24,6 +24,7 @@ from mes.racks.services import as_built
 from mes.serials.models import Unit
 from mes.simulators.cast import (
     demo_authority,
+    demo_bay,
     demo_devices,
     demo_instruments,
     demo_supervisor,
@@ -178,6 +179,7 @@ class Command(BaseCommand):
         """Train the operators and sign them on; sign the supervisor in."""
         demo_training(OPERATORS)
         demo_instruments()
+        demo_bay()
         devices: dict[str, list[FloorDevice]] = {}
         for work_center, rows in demo_devices().items():
             for name, token, operator in rows:
