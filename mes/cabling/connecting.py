@@ -1,6 +1,6 @@
 """Cables put in and taken off: what the plan does not want is refused by name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import transaction
@@ -14,6 +14,7 @@ from mes.errors import RuleViolation
 from mes.ledger.services import Actor, advance, record
 from mes.products.models import Part, RetestRule
 from mes.products.services import place_named
+from mes.quality.services import lock_lots
 from mes.racks.models import Installation
 from mes.racks.services import require_out
 from mes.serials.models import Lot, Unit
@@ -65,6 +66,8 @@ def connect_cable(
     ``unit_closed``, ``device_not_signed_on``, or as ``require_here`` does for unit and cable.
     """
     require_sign_on(by)
+    if cable.lot:  # read anew, and before units: a hold waits for this cable, or this cable sees the hold
+        cable = replace(cable, lot=lock_lots(cable.lot.pk)[0])
     units = lock_units(unit.pk, *([cable.unit.pk] if cable.unit else []))
     unit = units[unit.pk]
     require_usable(unit)

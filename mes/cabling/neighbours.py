@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from mes.cabling.models import Neighbour, NeighbourReport
+from mes.cabling.port_map import withdraw_port_map
 from mes.ledger.services import Actor, advance, record
 from mes.serials.models import Unit
 from mes.serials.services import lock_units, require_here
@@ -40,7 +41,8 @@ def import_reports(*, unit: Unit, reports: Sequence[Report], by: Actor) -> list[
     """Keep reports of the ports of a unit. What was read before and is the same is confirmed, not kept twice.
 
     A report older than the current one of its source and device is kept, but is not current; a time in the
-    future counts as now. Refuses as ``require_here`` does.
+    future counts as now. A PASS of the port map that they differ from is taken back. Refuses as
+    ``require_here`` does.
     """
     unit = lock_units(unit.pk)[unit.pk]
     require_here(unit)
@@ -62,6 +64,7 @@ def import_reports(*, unit: Unit, reports: Sequence[Report], by: Actor) -> list[
     if new:
         payload = {"reports": [{"source": row.source, "device": row.device} for row in new]}
         record(advance(unit, "unit.neighbours_reported", by=by, payload=payload))
+    withdraw_port_map(unit, by)
     return kept + new
 
 

@@ -10,16 +10,17 @@ from django.db import transaction
 
 from mes.cabling.models import CableEnd, CablingVerdict, Neighbour, NeighbourReport, PlannedCable
 from mes.cabling.names import Names, read_names
-from mes.cabling.plans import End, Plan, end_a, end_b, other_end, plan_of
-from mes.cabling.verdict import report_verdict
+from mes.cabling.plans import End, Plan, end_a, end_b, find_plan, other_end, plan_of
+from mes.cabling.verdict import has_passed, report_verdict
 from mes.ledger.services import Actor
 from mes.serials.models import Unit
 from mes.serials.services import lock_units, require_here
 from mes.stations.services import require_sign_on
-from mes.testing.services import measure
+from mes.testing.services import measure, supersede_procedures
 
 UP, DOWN = Neighbour.Link.UP, Neighbour.Link.DOWN
 NVLINK = NeighbourReport.Source.NVLINK
+PORT_MAP = CablingVerdict.Procedure.PORT_MAP
 
 
 class PortState(StrEnum):
@@ -30,6 +31,9 @@ class PortState(StrEnum):
     UNEXPECTED = "unexpected"
     UNKNOWN = "unknown"
     MATCHED = "matched"
+
+
+DIFFERENCES = {PortState.SWAPPED, PortState.MISSING, PortState.UNEXPECTED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +286,24 @@ def verify_port_map(*, unit: Unit, by: Actor) -> CablingVerdict:
     require_sign_on(by)
     unit = lock_units(unit.pk)[unit.pk]
     require_here(unit)
+    return _report(unit, port_map(unit=unit), by)
+
+
+def withdraw_port_map(unit: Unit, by: Actor) -> None:
+    """Take back the PASS of a port map that what is reported by now differs from, and report the FAIL.
+
+    A port that nothing is told of any more is no difference. Call it in a transaction.
+    """
+    if find_plan(unit) is None or not has_passed(unit, PORT_MAP):
+        return
     found = port_map(unit=unit)
+    seen = next((row.detail for row in found.rows if row.state in DIFFERENCES), None)
+    if seen is not None:
+        supersede_procedures(unit=unit, procedures=[PORT_MAP], because=f"reported since: {seen}")
+        _report(unit, found, by)
+
+
+def _report(unit: Unit, found: PortMap, by: Actor) -> CablingVerdict:
     planned = float(len(found.plan.cables))
     measurements = [
         measure("ports matched", found.counts["matched"], unit="cables", low=planned, high=planned)
@@ -292,7 +313,7 @@ def verify_port_map(*, unit: Unit, by: Actor) -> CablingVerdict:
     return report_verdict(
         unit=unit,
         plan=found.plan,
-        procedure=CablingVerdict.Procedure.PORT_MAP,
+        procedure=PORT_MAP,
         faults=found.faults,
         measurements=measurements,
         details={"plan": str(found.plan.row), "counts": found.counts, "nvlinks": found.nvlinks},

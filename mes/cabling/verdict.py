@@ -35,9 +35,14 @@ def verify_cabling(*, unit: Unit, by: Actor) -> CablingVerdict:
 def withdraw_pass(unit: Unit, by: Actor) -> None:
     """Judge anew when the cabling stands as passed, for it no longer is."""
     plan = find_plan(unit)
-    live = live_outcomes(unit=unit, procedures=[CABLING], configuration=configuration_digest(unit))
-    if plan is not None and live.get(CABLING) == Outcome.PASS:
+    if plan is not None and has_passed(unit, CABLING):
         _judge(lock_units(unit.pk)[unit.pk], plan, by)
+
+
+def has_passed(unit: Unit, procedure: CablingVerdict.Procedure) -> bool:
+    """Return whether the last live verdict on a unit as it is built now is a PASS."""
+    live = live_outcomes(unit=unit, procedures=[procedure], configuration=configuration_digest(unit))
+    return live.get(procedure) == Outcome.PASS
 
 
 def _judge(unit: Unit, plan: Plan, by: Actor) -> CablingVerdict:
@@ -87,5 +92,10 @@ def report_verdict(
     )
     run = report_test(unit=unit, result=result, by=by)
     return CablingVerdict.objects.create(
-        unit=unit, plan=plan.row, procedure=procedure, test_run=run, faults=faults, judged_by=by.person
+        unit=unit,
+        plan=plan.row,
+        procedure=procedure,
+        test_run=run,
+        faults=faults,
+        judged_by=by.person or by.device,
     )

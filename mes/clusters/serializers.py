@@ -41,7 +41,9 @@ class ClusterSerializer(serializers.Serializer[Any]):
 
     uid = serializers.UUIDField(source="unit.uid")
     serial = serializers.CharField(source="unit.serial")
-    status = serializers.CharField(source="word", help_text="planned, assembling, testing, accepted, shipped")
+    status = serializers.CharField(
+        source="word", help_text="planned, assembling, testing, accepted, held, shipped"
+    )
     why = serializers.CharField()
     order = serializers.CharField()
     stands_at = serializers.CharField(source="unit.stands_at", help_text="Empty: the factory.")

@@ -20,6 +20,8 @@ from mes.testing.models import TestRun
 from mes.workorders.models import OrderUnit, WorkOrder
 from mes.workorders.services import Position, positions_of
 
+SHOWN = 6
+
 
 class Word(StrEnum):
     """How a cluster stands, in one word."""
@@ -28,7 +30,11 @@ class Word(StrEnum):
     ASSEMBLING = "assembling"
     TESTING = "testing"
     ACCEPTED = "accepted"
+    HELD = "held"
     SHIPPED = "shipped"
+
+
+HOLDABLE = {Word.PLANNED, Word.ASSEMBLING, Word.TESTING, Word.ACCEPTED}
 
 
 @dataclass(slots=True)
@@ -121,6 +127,8 @@ def status_of(unit: Unit) -> ClusterStatus:
     ]
     position = positions.get(unit.pk)
     word, why = _word(unit, position, places, len(coming))
+    if word in HOLDABLE and (stops := _stops(own, places)):
+        word, why = Word.HELD, f"On hold: {_shown(stops, '; ')}. {why}"
     return ClusterStatus(
         unit=unit,
         word=word,
@@ -233,7 +241,18 @@ def _word(
     if not position.runs and len(empty) == len(places):
         return Word.PLANNED, f"No rack is placed; {coming} of {len(places)} racks are on order."
     if empty:
-        shown = ", ".join(empty[:6]) + (f" and {len(empty) - 6} more" if len(empty) > 6 else "")
-        return Word.ASSEMBLING, f"{len(places) - len(empty)} of {len(places)} places filled; empty: {shown}."
+        filled = f"{len(places) - len(empty)} of {len(places)} places filled"
+        return Word.ASSEMBLING, f"{filled}; empty: {_shown(empty, ', ')}."
     left = ", ".join(str(operation) for operation in position.operations if not position.is_done(operation))
     return Word.TESTING, f"All racks are placed; {done} of {total} operations done, left: {left}."
+
+
+def _stops(own: RackStanding, places: Sequence[PlaceStanding]) -> list[str]:
+    """Return the holds of a cluster, then those of what is placed in it by place."""
+    placed = [(place.name, text) for place in places if place.rack for text in place.rack.holds]
+    return [*own.holds, *(f"{name}: {text}" for name, text in placed)]
+
+
+def _shown(texts: Sequence[str], between: str) -> str:
+    more = len(texts) - SHOWN
+    return between.join(texts[:SHOWN]) + (f" and {more} more" if more > 0 else "")

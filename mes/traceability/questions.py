@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db.models import F, Model, Q, QuerySet
 from django.db.models.functions import Coalesce, Length
 
+from mes.cabling.models import CableConnection
 from mes.errors import RuleViolation
 from mes.people.models import User
 from mes.products.models import Part, PartRevision
@@ -43,6 +44,9 @@ class Question:
       installation and receipt of a test by their moment; a run, a part in it and firmware by any overlap. In
       a question without acts it narrows when the unit, or the lot, came to be here.
     - ``containment``: only what this containment still holds.
+
+    A cable that was taken from a lot has no serial: the unit that it is connected in is found in its place,
+    by ``lot``, ``supplier``, ``date_code``, ``part`` and ``country_of_origin``, all of one lot.
 
     Lots are found by ``lot``, ``consumable_lot``, ``supplier``, ``date_code``, ``part``,
     ``country_of_origin`` and ``containment``; a question with a criterion for units alone finds none.
@@ -85,6 +89,7 @@ def as_json(question: Question) -> dict[str, str]:
 
 
 ACTS = {"firmware_component", "tool", "station", "person", "consumable_lot"}
+ORIGIN = {"lot", "supplier", "date_code", "part", "country_of_origin"}
 OF_UNITS_ALONE = {"revision", "firmware_component", "tool", "station", "person"}
 WINDOW = {"since", "until"}
 
@@ -104,20 +109,29 @@ def find(question: Question) -> Found:
     the site does not know, which must not read as "nothing is affected".
     """
     _require_sound(question)
-    asked = question.criteria()
-    units = Unit.objects.filter(site=question.site)
-    lots = Lot.objects.filter(site=question.site)
-    for name, criterion in CRITERIA.items():
-        if name in asked:
-            of_units, of_lots = criterion(question)
-            units = units.filter(of_units)
-            lots = lots.filter(of_lots)
-    if OF_UNITS_ALONE & set(asked):
-        lots = lots.none()
-    if not ACTS & set(asked):
+    asked = set(question.criteria())
+    wanted = {name: criterion(question) for name, criterion in CRITERIA.items() if name in asked}
+    units, lots = _of_origin(question, [both for name, both in wanted.items() if name in ORIGIN])
+    for of_units, of_lots in (both for name, both in wanted.items() if name not in ORIGIN):
+        units = units.filter(of_units)
+        lots = lots.filter(of_lots)
+    return Found(units, lots.none() if OF_UNITS_ALONE & asked else lots)
+
+
+def _of_origin(question: Question, criteria: list[tuple[Q, Q]]) -> tuple[QuerySet[Unit], QuerySet[Lot]]:
+    """Return what comes from an origin: units, lots, and the units that are cabled from those lots."""
+    here = Unit.objects.filter(site=question.site)
+    units, lots = here, Lot.objects.filter(site=question.site)
+    if not ACTS & set(question.criteria()):
         units = units.filter(_moment("created_at", question))
         lots = lots.filter(_moment("received_at", question))
-    return Found(units, lots)
+    if not criteria:
+        return units, lots
+    for of_units, of_lots in criteria:
+        units = units.filter(of_units)
+        lots = lots.filter(of_lots)
+    cables = CableConnection.objects.filter(lot__in=lots.values("pk"), disconnected_at__isnull=True)
+    return here.filter(_any_of(units.values("pk"), cables.values("unit"))), lots
 
 
 def _require_sound(question: Question) -> None:

@@ -16,6 +16,7 @@ from mes.racks.services import install_unit, remove_unit
 from mes.serials.models import Identifier
 from mes.simulators.bmc import SimulatorThread, running_simulator
 from mes.simulators.bmc_identity import TrayIdentity
+from mes.testing.models import TestRun
 from mes.workorders.models import OperationRun
 from tests.builders import TESTER, make_unit, placed
 from tests.cabling.builders import Hall
@@ -178,6 +179,80 @@ def test_two_reports_that_disagree_are_decided_by_the_newer(hall: Hall) -> None:
     assert [cables for cables, _ in rows(hall, "missing")] == [["N8"]]
 
 
+def port_map_runs(hall: Hall) -> list[tuple[str, bool]]:
+    """Return outcome and whether it is live of each test run of the port map, oldest first."""
+    runs = TestRun.objects.filter(unit=hall.unit, procedure="port_map").order_by("pk")
+    return [(run.outcome, run.superseded_at is None) for run in runs]
+
+
+def pass_port_map(hall: Hall) -> None:
+    report(hall, RIGHT)
+    assert hall.post("port-map/verify").json()["outcome"] == "PASS"
+
+
+def gate(hall: Hall) -> str:
+    """Return how the gate stands that asks for the port map."""
+    listed = hall.scanner.get(f"units/{hall.unit.uid}/gates/", operation=30).json()["gates"]
+    return next(str(row["state"]) for row in listed if row["gate"] == "tests_passed")
+
+
+DIFFERENT = {
+    "swapped": {**RIGHT, "U08/NIC1": "LEAF-1/2", "U09/NIC1": "LEAF-1/1"},
+    "missing": {**RIGHT, "U08/NIC1": ""},
+    "unexpected": {**RIGHT, "U08/NIC7": "LEAF-7/7"},
+}
+
+
+@pytest.mark.parametrize("state", DIFFERENT)
+def test_a_later_report_that_differs_takes_the_pass_back_once(hall: Hall, state: str) -> None:
+    pass_port_map(hall)
+    assert gate(hall) == "open"
+    for _ in range(3):
+        report(hall, DIFFERENT[state])
+    assert port_map_runs(hall) == [("PASS", False), ("FAIL", True)]
+    assert gate(hall) == "blocked"
+    verdict = CablingVerdict.objects.latest("pk")
+    verdict = CablingVerdict.objects.latest("pk")
+    assert verdict.test_run.details["counts"][state] == 1
+    assert verdict.faults[0].removesuffix(".") in TestRun.objects.earliest("pk").superseded_because
+    report(hall, RIGHT)
+    assert gate(hall) == "blocked"
+    assert hall.post("port-map/verify").json()["outcome"] == "PASS"
+    assert gate(hall) == "open"
+
+
+@pytest.mark.parametrize("source", ["nvlink", "redfish"])
+def test_whatever_the_source_a_difference_takes_the_pass_back(hall: Hall, source: str) -> None:
+    pass_port_map(hall)
+    body = {"source": source, "device": "U08", "taken_at": timezone.now().isoformat()}
+    hall.post("neighbours", **body, neighbours=[neighbour("U08/NIC1")])
+    assert port_map_runs(hall) == [("PASS", False), ("FAIL", True)]
+
+
+def test_a_later_report_without_a_difference_leaves_the_pass(hall: Hall) -> None:
+    pass_port_map(hall)
+    report(hall, RIGHT)
+    report(hall, {**RIGHT, "LEAF-1/44": "OTHER/1"})
+    report(hall, {end: sees for end, sees in RIGHT.items() if end != "U08/NIC1"})
+    report(hall, DIFFERENT["missing"], timezone.now() - timedelta(hours=1))
+    assert rows(hall, "unknown") == [(["N8"], "N8: neither end was reported")]
+    assert port_map_runs(hall) == [("PASS", True)]
+
+
+def test_a_report_costs_the_same_however_many_ports_a_pass_is_taken_back_for() -> None:
+    counts = []
+    for many in (3, 40):
+        cables: list[Any] = [(f"N{n}", f"U08/P{n}", f"LEAF-1/{n}", "DAC", 2000, []) for n in range(many)]
+        hall = Hall(cables=cables)
+        report(hall, {a: b for _, a, b, *_ in cables})
+        assert hall.post("port-map/verify").json()["outcome"] == "PASS"
+        with CaptureQueriesContext(connection) as queries:
+            report(hall, {a: "" for _, a, *_ in cables})
+        assert port_map_runs(hall)[-1] == ("FAIL", True)
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
+
+
 def test_a_report_names_its_devices(hall: Hall) -> None:
     bad = [{"port": "NIC1", "link": "up"}]
     answer = hall.post("neighbours", source="lldp", taken_at=timezone.now().isoformat(), neighbours=bad)
@@ -237,8 +312,11 @@ def test_bmcs_are_polled_and_a_swap_is_found(hall: Hall, simulator: SimulatorThr
     first, second = (hall.tray_in(slot).serial for slot in ("U08", "U09"))
     port = "IO_Board_0_CX8_0/Port_0"
     simulator.swap_neighbours(first, port, second, port)
-    polling.read_neighbours(unit=hall.unit)
+    assert hall.post("port-map/verify").json()["outcome"] == "PASS"
+    for _ in range(2):
+        polling.read_neighbours(unit=hall.unit)
     assert [cables for cables, _ in rows(hall, "swapped")] == [["N8", "N9"]]
+    assert port_map_runs(hall) == [("PASS", False), ("FAIL", True)]
     simulator.set_fault(second, "vanish")
     assert list(polling.read_neighbours(unit=hall.unit)) == ["U09"]
 

@@ -3,11 +3,12 @@
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from mes.burnin.models import BurnInProfile, BurnInRun
 from mes.clusters.services import status_of
 from mes.quality.models import Nonconformance
-from mes.quality.services import open_nonconformance, place_hold
+from mes.quality.services import open_nonconformance, place_hold, release_hold
 from mes.racks.models import Installation
 from mes.racks.services import install_unit
 from mes.serials.models import Unit
@@ -54,6 +55,13 @@ def test_a_cluster_of_two_racks_from_order_to_hand_over() -> None:
         hall.do(hall.unit, sequence, dict(CENTERS)[sequence], "complete")
     status = hall.status()
     assert (status["status"], {test["state"] for test in status["tests"]}) == ("accepted", {"passed"})
+    all_done = "All 4 operations of its route are done."
+    for unit, said in ((hall.unit, ""), (hall.racks[1], "R1-02: ")):
+        hold = place_hold(unit=Unit.objects.get(pk=unit.pk), reason="recall", by=TESTER)
+        status = hall.status()
+        assert (status["status"], status["why"]) == ("held", f"On hold: {said}recall. {all_done}")
+        release_hold(hold=hold, reason="cleared", by=TESTER)
+    assert (hall.status()["status"], hall.status()["why"]) == ("accepted", all_done)
     shipped = hall.scanner.post(f"units/{hall.unit.uid}/ship/", {"to": HALL_7})
     assert shipped.status_code == 200, shipped.json()
     status = hall.status()
@@ -152,6 +160,20 @@ def test_what_stops_a_rack_is_named_with_it_at_any_depth() -> None:
     (coming,) = status.coming
     assert coming.nonconformances == ["NC-000001: dent"] and coming.is_stopped
     assert status.holds == ["wet floor"] and status.nonconformances == []
+    assert (status.word, status.why) == (
+        "held",
+        f"On hold: wet floor; R1-01: {tray.serial}: recall. 2 of 3 places filled; empty: R2-01.",
+    )
+
+
+def test_a_hold_on_what_is_not_placed_or_on_what_was_handed_over_is_not_the_status() -> None:
+    hall = Hall()
+    place_hold(unit=hall.racks[0], reason="recall", by=TESTER)
+    assert (hall.status()["status"], hall.status()["coming"][0]["holds"]) == ("planned", ["recall"])
+    facts = {"state": "shipped", "shipped_at": timezone.now(), "shipped_to": HALL_7}
+    Unit.objects.filter(pk=hall.unit.pk).update(**facts)
+    place_hold(unit=Unit.objects.get(pk=hall.unit.pk), reason="recall", by=TESTER)
+    assert (hall.status()["status"], hall.status()["holds"]) == ("shipped", ["recall"])
 
 
 @pytest.mark.parametrize("path", ["/api/v1/units/{}/cluster/", "/units/{}/cluster/"])
