@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
+from typing import TypeVar
+
+from django.db.models import Max
 
 from mes.errors import RuleViolation
-from mes.inventory.maps import Maps
-from mes.inventory.models import FoundFirmware
+from mes.inventory.maps import Maps, Reading
+from mes.inventory.models import FoundFirmware, FoundInventory
 from mes.inventory.standing import latest_inventories
 from mes.inventory.versions import Order, compare_versions
 from mes.products.models import FirmwareBaseline, FirmwareVersion
@@ -14,6 +18,8 @@ from mes.racks.models import Installation, InstalledFirmware
 from mes.racks.services import AsBuilt, as_built, units_inside
 from mes.serials.models import Unit
 from mes.workorders.models import OrderUnit
+
+T = TypeVar("T")
 
 
 class State(StrEnum):
@@ -73,19 +79,21 @@ class FirmwareComparison:
         """Return what is not as the baseline asks."""
         return [row for row in self.rows if row.is_mismatch]
 
+    @property
+    def unknown(self) -> list[Row]:
+        """Return what the baseline says nothing of."""
+        return [row for row in self.rows if row.state is State.UNKNOWN]
+
 
 def compare_firmware(*, unit: Unit) -> FirmwareComparison:
     """Compare every component in a unit with the baseline of its order, or of the unit that it is in.
 
-    Ten queries for a unit of any size.
+    A component that its BMC told once and tells no more is not told. Twelve queries for a unit of any size.
     """
     baseline = baseline_of(unit)
     wanted = _Wanted(baseline)
-    found = _found(unit)
-    vendors = _vendors(unit)
-    rows = [
-        row for node, place in _walk(as_built(unit=unit)) for row in wanted.rows(node, place, found, vendors)
-    ]
+    told = _Told(unit)
+    rows = [row for node, place in _walk(as_built(unit=unit)) for row in wanted.rows(node, place, told)]
     if baseline is not None and not baseline.mixed_vendors:
         rows = _one_vendor(rows)
     return FirmwareComparison(unit, baseline, sorted(rows, key=lambda row: SEVERITY[row.state]))
@@ -132,34 +140,69 @@ class _Wanted:
         for row in rows:
             self.versions.setdefault(row.unit_kind, {}).setdefault(row.component, []).append(row)
 
-    def rows(
-        self,
-        node: AsBuilt,
-        place: str,
-        found: dict[int, dict[str, str]],
-        vendors: dict[int, dict[str, str]],
-    ) -> Iterator[Row]:
+    def rows(self, node: AsBuilt, place: str, told: "_Told") -> Iterator[Row]:
         """Yield a row for every component that a unit told, and for each the baseline asks for besides."""
         unit, part = node.unit, node.unit.part_revision.part
-        told, by_component = found.get(unit.pk, {}), self.versions.get(part.kind, {})
+        reading, versions = self.maps.of(unit), told.versions.get(unit.pk, {})
+        by_component = self.versions.get(part.kind, {})
         blank = Row(place, unit.serial, str(unit.uid), part.kind, "", State.UNKNOWN)
-        named = vendors.get(unit.pk, {})
-        for label, version in sorted(told.items()):
-            vendor = self._vendor(unit, label, named)
+        silent = told.silent(unit, reading)
+        for label, version in sorted(versions.items()):
+            vendor = _vendor(label, told.vendors.get(unit.pk, {}), reading)
             approved = by_component.get(component_of(label), [])
             row = replace(blank, component=label, found=version, vendor=vendor)
-            yield _judged(row, approved, part.maker)
-        for component in sorted(by_component.keys() - {component_of(label) for label in told}):
+            judged = _judged(row, approved, part.maker)
+            yield _no_longer_told(judged, silent[label]) if label in silent else judged
+        for component in sorted(by_component.keys() - {component_of(label) for label in versions}):
             wanted = " or ".join(sorted({row.version for row in by_component[component]}))
             detail = f"{unit.serial} tells no version of {component}."
             yield replace(blank, component=component, state=State.NOT_TOLD, wanted=wanted, detail=detail)
 
-    def _vendor(self, unit: Unit, label: str, named: dict[str, str]) -> str:
-        reading = self.maps.of(unit)
-        for name, vendor in named.items():
-            if vendor and label in {name, reading.firmware_component(name) if reading else ""}:
-                return vendor
-        return ""
+
+class _Told:
+    """What the unit and all in it told of their firmware: the versions on record, and by whom and when."""
+
+    def __init__(self, unit: Unit) -> None:
+        everything = [unit.pk, *units_inside(unit).values_list("pk", flat=True)]
+        live = InstalledFirmware.objects.filter(until__isnull=True, unit__in=everything)
+        rows = list(live.values_list("unit_id", "component", "version", "since"))
+        self.versions = _by_unit((pk, label, version) for pk, label, version, _ in rows)
+        self.since = _by_unit((pk, label, since) for pk, label, _, since in rows)
+        named = FoundFirmware.objects.filter(inventory__in=latest_inventories(unit)).exclude(vendor="")
+        self.vendors = _by_unit(named.values_list("inventory__unit_id", "name", "vendor"))
+        told = FoundFirmware.objects.filter(inventory__unit__in=everything)
+        last_told: Iterable[tuple[int, str, datetime]] = told.values_list(
+            "inventory__unit_id", "name"
+        ).annotate(Max("inventory__taken_at"))
+        self.last_told = _by_unit(last_told)
+        read = FoundInventory.objects.filter(unit__in=everything, source=FoundInventory.Source.REDFISH)
+        self.last_read = dict(read.values_list("unit_id").annotate(Max("taken_at")))
+
+    def silent(self, unit: Unit, reading: Reading | None) -> dict[str, datetime]:
+        """Return when each component was last told that its BMC, read since, tells no more."""
+        read_at = self.last_read.get(unit.pk)
+        if read_at is None:
+            return {}
+        last: dict[str, datetime] = {}
+        for name, at in self.last_told.get(unit.pk, {}).items():
+            for label in {name, reading.firmware_component(name) if reading else ""}:
+                last[label] = max(at, last.get(label, at))
+        since = self.since.get(unit.pk, {})
+        return {label: at for label, at in last.items() if at < read_at and since.get(label, at) <= read_at}
+
+
+def _vendor(label: str, named: dict[str, str], reading: Reading | None) -> str:
+    for name, vendor in named.items():
+        if vendor and label in {name, reading.firmware_component(name) if reading else ""}:
+            return vendor
+    return ""
+
+
+def _no_longer_told(row: Row, last: datetime) -> Row:
+    detail = f"No longer told; {row.found} was told last on {last:%Y-%m-%d %H:%M} UTC."
+    if row.state is State.UNKNOWN:
+        return replace(row, detail=f"{detail} {row.detail}")
+    return replace(row, state=State.NOT_TOLD, detail=detail)
 
 
 def component_of(label: str) -> str:
@@ -207,25 +250,11 @@ def _not_mixed(row: Row, vendors: set[str]) -> Row:
     return replace(row, state=State.WRONG_VENDOR, detail=detail)
 
 
-def _found(unit: Unit) -> dict[int, dict[str, str]]:
-    rows = InstalledFirmware.objects.filter(until__isnull=True, unit__in=_all(unit))
-    return _by_unit(rows.values_list("unit_id", "component", "version"))
-
-
-def _vendors(unit: Unit) -> dict[int, dict[str, str]]:
-    rows = FoundFirmware.objects.filter(inventory__in=latest_inventories(unit)).exclude(vendor="")
-    return _by_unit(rows.values_list("inventory__unit_id", "name", "vendor"))
-
-
-def _by_unit(rows: Iterable[tuple[int, str, str]]) -> dict[int, dict[str, str]]:
-    found: dict[int, dict[str, str]] = {}
+def _by_unit(rows: Iterable[tuple[int, str, T]]) -> dict[int, dict[str, T]]:
+    found: dict[int, dict[str, T]] = {}
     for pk, name, value in rows:
         found.setdefault(pk, {})[name] = value
     return found
-
-
-def _all(unit: Unit) -> "list[int]":
-    return [unit.pk, *units_inside(unit).values_list("pk", flat=True)]
 
 
 def _walk(node: AsBuilt, above: str = "") -> Iterator[tuple[AsBuilt, str]]:

@@ -231,7 +231,7 @@ def test_a_comparison_takes_the_same_queries_for_any_number_of_trays() -> None:
         with CaptureQueriesContext(connection) as firmware:
             assert len(compare_firmware(unit=rack).rows) == trays * 4
         counts.append((len(inventory), len(firmware)))
-    assert counts[0] == counts[1] == (13, 10)
+    assert counts[0] == counts[1] == (13, 12)
 
 
 def test_a_tray_alone_is_compared_by_itself() -> None:

@@ -1,13 +1,24 @@
 """Firmware against the baseline of the order, by component and vendor, and what a mismatch keeps back."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from mes.burnin.services import start_run
 from mes.errors import RuleViolation
-from mes.inventory.services import compare_firmware, firmware_violation, verify_firmware
+from mes.inventory.models import FoundInventory
+from mes.inventory.services import (
+    Facts,
+    Firmware,
+    Maps,
+    compare_firmware,
+    firmware_violation,
+    keep_inventory,
+    verify_firmware,
+)
 from mes.products.models import FirmwareBaseline, FirmwareVersion
 from mes.racks.services import install_unit, record_firmware
 from mes.serials.models import Unit
@@ -25,7 +36,7 @@ from tests.builders import (
     ordered_unit,
 )
 from tests.burnin.builders import make_profile
-from tests.inventory.builders import VERSIONS, make_baseline, make_rack, upload
+from tests.inventory.builders import VERSIONS, make_baseline, make_map, make_rack, upload
 
 pytestmark = pytest.mark.django_db
 
@@ -68,6 +79,33 @@ def test_what_the_baseline_asks_for_and_nobody_told_is_a_mismatch() -> None:
     assert violation is not None and violation.code == "firmware_not_at_baseline"
     assert violation.facts["components"] == ["C01 HMC: not told"]
     run_at(tray, {"HMC": VERSIONS["HMC"]})
+    assert firmware_violation(rack) is None
+
+
+def test_what_its_bmc_tells_no_more_is_not_told() -> None:
+    rack, (tray,) = make_rack(1, baseline=make_baseline())
+    make_map()
+    told = (Firmware("HGX_FW_GPU_0", VERSIONS["GPU"]), Firmware("HGX_FW_GPU_1", VERSIONS["GPU"]))
+    others = (
+        Firmware("FW_BMC_0", VERSIONS["BMC"]),
+        Firmware("HGX_FW_BMC_0", VERSIONS["HMC"]),
+        Firmware("HGX_FW_CPU_0", VERSIONS["SBIOS"]),
+    )
+    start = timezone.now()
+
+    def read(hours: int, *firmware: Firmware) -> None:
+        at = start + timedelta(hours=hours)
+        facts = Facts(source=FoundInventory.Source.REDFISH, taken_at=at, firmware=(*firmware, *others))
+        keep_inventory(unit=tray, facts=facts, by=TESTER, maps=Maps())
+
+    read(0, *told)
+    assert firmware_violation(rack) is None
+    read(1, told[0])
+    read(2, told[0])
+    silent = next(row for row in compare_firmware(unit=rack).mismatches)
+    assert (silent.component, silent.state, silent.found) == ("GPU 1", "not_told", VERSIONS["GPU"])
+    assert silent.detail.startswith("No longer told;")
+    read(3, *told)
     assert firmware_violation(rack) is None
 
 
