@@ -62,8 +62,9 @@ def connect_cable(
     ``label`` says which planned cable is meant; without it the ends say so. Refuses with ``no_cable_plan``,
     ``no_such_cable``, ``no_such_port``, ``same_end_twice``, ``port_occupied``, ``wrong_port`` (an end of
     another cable than the one meant), ``cables_swapped`` (ends of two cables), ``device_not_installed``,
-    ``wrong_cable``, ``cable_held``, ``cable_reused``, ``lot_expired``, ``wrong_site``, ``unit_held``,
-    ``unit_closed``, ``device_not_signed_on``, or as ``require_here`` does for unit and cable.
+    ``wrong_cable``, ``cut_length_required``, ``cable_held``, ``cable_reused``, ``lot_expired``,
+    ``wrong_site``, ``unit_held``, ``unit_closed``, ``device_not_signed_on``, or as ``require_here`` does for
+    unit and cable.
     """
     require_sign_on(by)
     if cable.lot:  # read anew, and before units: a hold waits for this cable, or this cable sees the hold
@@ -187,10 +188,17 @@ def _require_devices(unit: Unit, planned: PlannedCable) -> None:
             )
 
 
+def needs_cut_length(plan: Plan, planned: PlannedCable, cable: Cable) -> bool:
+    """Return whether a cable is cut from a lot: the plan's kind of it is not made in a length."""
+    right_lot = cable.lot is not None and cable.part_id == planned.part_id
+    return right_lot and plan.kinds[planned.part_id].length_mm is None
+
+
 def _require_right_cable(plan: Plan, planned: PlannedCable, cable: Cable) -> None:
     tolerance = plan.kinds[planned.part_id].tolerance_mm
     cut = planned.length_mm if cable.cut_length_mm is None else cable.cut_length_mm
     if cable.part_id == planned.part_id and abs(cut - planned.length_mm) <= tolerance:
+        _require_cut_length(plan, planned, cable)
         return
     what = str(Part.objects.get(pk=cable.part_id))
     length = "" if cable.cut_length_mm is None else f", {cut} mm"
@@ -204,6 +212,17 @@ def _require_right_cable(plan: Plan, planned: PlannedCable, cable: Cable) -> Non
         scanned=what,
         length_mm=planned.length_mm,
     )
+
+
+def _require_cut_length(plan: Plan, planned: PlannedCable, cable: Cable) -> None:
+    if cable.cut_length_mm is None and needs_cut_length(plan, planned, cable):
+        raise RuleViolation(
+            "cut_length_required",
+            f"{planned.part.number} of lot {cable.code} is cut to length; how long it was cut is not said.",
+            rule="what is cut from a lot is measured",
+            next_step=f"Give the length as cut, in mm; {planned.label} takes {planned.length_mm} mm.",
+            length_mm=planned.length_mm,
+        )
 
 
 def _require_free_cable(unit: Unit, cable: Cable, *, once: bool) -> None:

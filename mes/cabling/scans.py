@@ -1,10 +1,12 @@
 """Cabling by scanner: both ends and the cable, in any order; then what is checked on it.
 
 A device keeps what it has scanned of a cable until all three are there. ``CABLE:`` labels say both ends;
+``CMD:CUT:2180`` is the length in mm of one that is cut from a lot, said once all three are scanned.
 ``CMD:CHECK:SEAT`` (or ``:FAIL``, or a value) is about the cable connected last, ``CMD:CABLES`` judges all.
 """
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from mes.cabling.checking import UNITS, Found, record_check
@@ -13,6 +15,7 @@ from mes.cabling.connecting import (
     connect_cable,
     find_cable,
     find_end,
+    needs_cut_length,
     require_ends_of,
     require_free_port,
 )
@@ -28,6 +31,7 @@ from mes.testing.models import TestRun
 from mes.workorders.services import ACCEPTED, NEEDS_MORE, Scan, answered, current_unit
 
 FAULTS_SAID = 3
+MOST_MM = 1_000_000
 
 
 def cable_scanned(scan: Scan) -> dict[str, Any] | None:
@@ -116,9 +120,14 @@ def _wanted(state: CableScan, cable: PlannedCable | None) -> str:
     return "Scan the cable: its serial, or the label of its lot."
 
 
-def _connect(scan: Scan, state: CableScan, plan: Plan) -> dict[str, Any]:
-    site = scan.device.station.line.site
-    cable = read_cable(state.cable, plan, site)
+def _connect(scan: Scan, state: CableScan, plan: Plan, cut_length_mm: int | None = None) -> dict[str, Any]:
+    cable = replace(read_cable(state.cable, plan, scan.device.station.line.site), cut_length_mm=cut_length_mm)
+    planned = plan.by_label.get(state.label.casefold())
+    if planned and cut_length_mm is None and needs_cut_length(plan, planned, cable):
+        state.save()
+        said = f"{in_words(planned)}: {cable.code} is cut to {planned.length_mm} mm."
+        wanted = f"Say the length as cut, in mm: CMD:CUT:{planned.length_mm}."
+        return {**answered(NEEDS_MORE, f"Cable {planned.label}", said, scan.session), "next": wanted}
     label, ends = state.label, (state.first, state.second)
     connection = connect_cable(unit=state.unit, ends=ends, cable=cable, label=label, by=scan.by)
     _forget(state)
@@ -128,6 +137,29 @@ def _connect(scan: Scan, state: CableScan, plan: Plan) -> dict[str, Any]:
     said = f"{in_words(connection.planned)}, cable {connection.code}."
     answer = answered(ACCEPTED, "Connected", said, scan.session)
     return {**answer, "next": f"Check: {checks}." if checks else "Scan the first end of the next cable."}
+
+
+def cut_command(scan: Scan, rest: str) -> dict[str, Any]:
+    """Answer ``CMD:CUT:MM``: connect the cable that was scanned, cut from its lot to that length.
+
+    Refuses with ``no_such_length``, ``nothing_to_cut`` and as ``connect_cable`` does.
+    """
+    state = _state(scan)
+    if not rest.strip().isdecimal() or not 0 < int(rest) <= MOST_MM:
+        raise RuleViolation(
+            "no_such_length",
+            f"CMD:CUT:{rest} says no length.",
+            rule="a length is said in whole mm",
+            next_step="Say it in mm, e.g. CMD:CUT:2180.",
+        )
+    if not (state.first and state.second and state.cable):
+        raise RuleViolation(
+            "nothing_to_cut",
+            "Both ends and the lot of the cable were not scanned yet.",
+            rule="a length is said of the cable at hand",
+            next_step="Scan both ends and the label of the lot first.",
+        )
+    return _connect(scan, state, plan_of(state.unit), int(rest))
 
 
 def find_cable_in_hand(label: Label, plan: Plan, site: Site) -> Cable | None:

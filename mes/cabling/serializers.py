@@ -207,7 +207,9 @@ class ConnectCableSerializer(CablingActSerializer):
     label = serializers.CharField(  # type: ignore[assignment]
         max_length=60, required=False, default="", help_text="The planned cable meant."
     )
-    cut_length_mm = serializers.IntegerField(min_value=1, required=False, help_text="Of a length from a lot.")
+    cut_length_mm = serializers.IntegerField(
+        min_value=1, required=False, help_text="As cut; asked of a lot whose kind is not made in a length."
+    )
 
 
 class DisconnectCableSerializer(CablingActSerializer):

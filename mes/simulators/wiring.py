@@ -50,7 +50,7 @@ def _scan_first(
 def connect(scanner: FloorDevice, uid: str, row: Row, cable: str) -> None:
     """Connect one cable and check it."""
     body = {"end_a": row["end_a"], "end_b": row["end_b"], "cable": cable, "label": row["label"]}
-    scanner.post(f"units/{uid}/cables/connect/", body)
+    scanner.post(f"units/{uid}/cables/connect/", {**body, "cut_length_mm": row["length_mm"]})
     check(scanner, uid, row)
 
 

@@ -143,6 +143,8 @@ class Hall:
         row = PlannedCable.objects.get(plan=self.plan, label=label)
         name = next(name for name, revision in self.parts.items() if revision.part_id == row.part_id)
         code = cable or (self.lot.number if name == "CAT6" else self.cable(name).serial)
+        if name == "CAT6":
+            more = {"cut_length_mm": row.length_mm, **more}
         ends = {"end_a": f"{row.a_device}/{row.a_port}", "end_b": f"{row.b_device}/{row.b_port}"}
         return self.post("cables/connect", **{**ends, "cable": code, **more})
 

@@ -20,6 +20,7 @@ from mes.ledger.models import Event
 from mes.quality.services import place_hold
 from mes.racks.services import install_unit, remove_unit
 from mes.serials.models import Lot, Unit
+from mes.serials.services import receive_lot
 from mes.testing.models import TestRun
 from tests.builders import (
     TESTER,
@@ -332,6 +333,20 @@ def test_a_photo_of_another_site_is_not_taken(hall: Hall) -> None:
 
 def test_a_cut_length_within_tolerance_is_kept(hall: Hall) -> None:
     assert hall.connect("B8", cut_length_mm=1550).json()["cut_length_mm"] == 1550
+
+
+def test_a_length_cut_from_a_lot_is_said(hall: Hall) -> None:
+    ends = {"end_a": "U08/BMC", "end_b": "U41/1", "cable": hall.lot.number}
+    refused = hall.post("cables/connect", **ends)
+    assert (refused.status_code, refused.json()["code"]) == (422, "cut_length_required")
+    assert refused.json()["length_mm"] == 1500
+    assert not CableConnection.objects.exists()
+
+
+def test_a_lot_of_cables_made_in_a_length_needs_no_cut_length(hall: Hall) -> None:
+    dac = hall.parts["DAC"].part
+    lot = receive_lot(site=make_site(), part=dac, supplier=hall.lot.supplier, number="MADE", by=TESTER)
+    assert hall.connect("N8", lot.number).json()["cut_length_mm"] is None
 
 
 def test_the_database_itself_takes_one_cable_per_port(hall: Hall) -> None:

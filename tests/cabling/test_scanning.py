@@ -51,7 +51,14 @@ def test_any_order_leads_to_the_same(hall: Hall, order: tuple[int, ...]) -> None
 def test_a_port_with_a_slash_and_a_lot(hall: Hall) -> None:
     assert scan(hall, "PORT:LEAF-2/Eth1/1")["next"] == "Scan the other end: U08/NIC2."
     assert scan(hall, "CABLE:B8")["next"] == "Scan an end: U08/BMC or U41/1."
-    done = scan(hall, hall.lot.number, "PORT:U41/1", "PORT:U08/BMC")
+    assert scan(hall, "CMD:CUT:1480")["code"] == "nothing_to_cut"
+    asked = scan(hall, hall.lot.number, "PORT:U41/1", "PORT:U08/BMC")
+    assert (asked["outcome"], asked["next"]) == ("needs_more", "Say the length as cut, in mm: CMD:CUT:1500.")
+    assert not CableConnection.objects.exists()
+    for said, code in (("1.5", "no_such_length"), ("0", "no_such_length"), ("1449", "wrong_cable")):
+        assert scan(hall, f"CMD:CUT:{said}")["code"] == code
+    done = scan(hall, "CMD:CUT:1480")
+    assert CableConnection.objects.get().cut_length_mm == 1480
     assert done["detail"] == f"B8 (U08/BMC to U41/1), cable {hall.lot.number}."
 
 
@@ -81,7 +88,7 @@ def test_checks_and_the_verdict_are_scanned(hall: Hall) -> None:
     assert scan(hall, "CMD:CHECK:BEND:INF")["code"] == "no_such_check"
     assert scan(hall, "CMD:CHECK:SEAT")["detail"] == "N8: seat is a PASS."
     assert hall.state("N8") == "done"
-    scan(hall, "CABLE:B8", "PORT:U08/BMC", "PORT:U41/1", hall.lot.number)
+    scan(hall, "CABLE:B8", "PORT:U08/BMC", "PORT:U41/1", hall.lot.number, "CMD:CUT:1500")
     assert scan(hall, "CMD:CHECK:BEND:24.5")["detail"] == "B8: bend 24.5 mm is a FAIL."
     verdict = scan(hall, "CMD:CABLES")
     assert verdict["title"] == "Cabling failed" and "B8 (U08/BMC to U41/1): bend failed." in verdict["detail"]

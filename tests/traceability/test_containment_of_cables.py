@@ -142,10 +142,10 @@ def test_the_number_of_queries_does_not_depend_on_how_many_racks(hall: Hall) -> 
 def test_no_cable_is_connected_past_the_hold_of_its_lot() -> None:
     hall = Hall()
     lot, racks = hall.lot, [hall.rack() for _ in range(39)]
-    question = ask(lot=lot.number)
+    cable, question = Cable(lot=lot, cut_length_mm=1500), ask(lot=lot.number)
 
     def connecting(rack: Unit) -> Any:
-        act = lambda: connect_cable(unit=rack, ends=B8, cable=Cable(lot=lot), by=TESTER)  # noqa: E731
+        act = lambda: connect_cable(unit=rack, ends=B8, cable=cable, by=TESTER)  # noqa: E731
         return lambda: decide_again_when_stale(lambda: Answer(201, act()))
 
     def hold_what_is_seen() -> None:
