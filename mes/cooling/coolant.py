@@ -185,9 +185,9 @@ def _require_coolant(unit: Unit, lot: Lot) -> None:
 def record_flow(*, unit: Unit, branches: Sequence[Branch], by: Actor, note: str = "") -> CoolantStep:
     """Record flow, pressure and temperature per branch of a filled loop; the heat is computed from them.
 
-    Give either the branches or the loop as a whole, for the total is their sum. Refuses with ``not_filled``,
-    ``fill_failed``, ``branch_unknown``, ``branch_twice``, ``unit_closed``, ``device_not_signed_on``, or as
-    ``require_here``.
+    A branch that nothing flows through, or not from supply to return, fails it. Give either the branches or
+    the loop as a whole, for the total is their sum. Refuses with ``not_filled``, ``fill_failed``,
+    ``branch_unknown``, ``branch_twice``, ``unit_closed``, ``device_not_signed_on``, or as ``require_here``.
     """
     unit, loop = lock_for_step(unit, by)
     fill = require_filled(loop)
@@ -195,11 +195,19 @@ def record_flow(*, unit: Unit, branches: Sequence[Branch], by: Actor, note: str 
     coolant = find_coolant(fill.lot.part) if fill.lot else None
     rows = [_branch_flow(branch, coolant) for branch in branches]
     told = {"coolant": str(coolant) if coolant else None}
-    step = add_step(unit, Kind.FLOW, _measure_flow(unit, rows), {"fill": fill}, by=by, note=note, told=told)
+    faults = [f"{row.branch}: {fault}." for row in rows if (fault := _fault(row))]
+    measurements = _measure_flow(unit, rows)
+    step = add_step(unit, Kind.FLOW, measurements, {"fill": fill}, by=by, note=note, told=told, faults=faults)
     for row in rows:
         row.step = step
     BranchFlow.objects.bulk_create(rows)
     return step
+
+
+def _fault(row: BranchFlow) -> str:
+    if row.flow_l_min <= 0:
+        return "nothing flows"
+    return "" if row.pressure_difference_bar > 0 else "the supply pressure is not above that of the return"
 
 
 def _branch_flow(branch: Branch, coolant: Coolant | None) -> BranchFlow:
@@ -294,11 +302,13 @@ def record_drain(*, unit: Unit, volume_l: float, by: Actor, note: str = "") -> C
     """Record how much came out of a loop, in L, and so how much stays; a passed drain leaves it drained.
 
     One that did not pass leaves the loop filled: drain on; the volumes add up. A held unit may be drained.
-    Refuses with ``not_filled``, ``already_drained``, ``drained_more_than_filled``, ``unit_closed``,
+    Nothing may come out only of a loop that was drained before. Refuses with ``not_filled``,
+    ``already_drained``, ``nothing_drained``, ``drained_more_than_filled``, ``unit_closed``,
     ``device_not_signed_on``, or as ``require_here``.
     """
     unit, loop = lock_for_step(unit, by)
     fill = _require_drainable(loop)
+    _require_something(loop, volume_l)
     before = fill.later.filter(kind=Kind.DRAIN).aggregate(total=Sum("volume_l"))["total"] or 0.0
     filled = fill.volume_l or 0.0
     stays = filled - before - volume_l
@@ -337,6 +347,16 @@ def _require_drainable(loop: Loop) -> CoolantStep:
     return loop.last_fill
 
 
+def _require_something(loop: Loop, volume_l: float) -> None:
+    if loop.open_fill and volume_l <= 0:
+        raise RuleViolation(
+            "nothing_drained",
+            f"The loop was filled with {loop.open_fill.volume_l:g} L; it cannot be drained by 0 L.",
+            rule="a loop is drained when coolant has come out",
+            next_step="Open the drain, and measure what comes out.",
+        )
+
+
 def add_step(
     unit: Unit,
     kind: CoolantStep.Kind,
@@ -346,13 +366,19 @@ def add_step(
     by: Actor,
     note: str = "",
     told: dict[str, Any] | None = None,
+    faults: Sequence[str] = (),
 ) -> CoolantStep:
-    """Report a step as a test of its kind, judged by the limits of the route, and keep it with its facts."""
+    """Report a step as a test of its kind, judged by the limits of the route, and keep it with its facts.
+
+    ``faults`` fail it. What no limit judges is named in the reasons.
+    """
     now = timezone.now()
     result = Result(
         procedure=str(kind),
-        outcome=TestRun.Outcome.PASS,
+        outcome=TestRun.Outcome.FAIL if faults else TestRun.Outcome.PASS,
         format=TestRun.Format.RECORD,
+        reasons=list(faults),
+        names_unjudged=True,
         ended_at=now,
         measurements=measurements,
         details={

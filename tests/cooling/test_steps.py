@@ -20,7 +20,7 @@ from mes.serials.services import receive_lot
 from mes.testing.models import TestRun
 from mes.workorders.services import record_break
 from tests.builders import TESTER, make_part, make_revision, make_site, make_unit
-from tests.cooling.builders import Rack
+from tests.cooling.builders import LIMITS, Rack
 
 pytestmark = pytest.mark.django_db
 
@@ -184,6 +184,40 @@ def test_a_drain_that_leaves_too_much_is_gone_on_with(rack: Rack) -> None:
     assert refusal_of(lambda: rack.drain(25)) == "drained_more_than_filled"
     second = rack.drain(18)
     assert (second.stays_l, second.test_run.outcome, state(rack)) == (2, "PASS", LoopState.DRAINED)
+
+
+def test_nothing_comes_out_only_of_a_loop_that_was_drained(rack: Rack) -> None:
+    rack.filled()
+    assert refusal_of(lambda: rack.drain(0)) == "nothing_drained"
+    assert state(rack) == LoopState.FILLED
+
+
+def test_what_no_limit_judges_says_so() -> None:
+    rack = Rack(limits=LIMITS[:1])
+    rack.leak_test()
+    steps = [rack.exercise(), rack.flush(), rack.fill(), rack.flow(), rack.drain(), rack.charge()]
+    assert {step.test_run.outcome for step in steps} == {"PASS"}
+    flow = (
+        "flow, pressure_difference, supply_temperature, temperature_difference, heat, total_flow, total_heat"
+    )
+    assert [step.test_run.reasons for step in steps] == [
+        ["No limit judges trip_time, clear_time."],
+        ["No limit judges volume, duration, filter, particles_4um, particles_6um, particles_14um."],
+        ["No limit judges volume, conductivity, ph, freeze_protection."],
+        [f"No limit judges {flow}."],
+        ["No limit judges volume, stays."],
+        ["No limit judges charge_pressure, pressure_lost, temperature."],
+    ]
+    assert read(rack, 0.5).test_run.reasons == steps[-1].test_run.reasons
+
+
+def test_a_branch_without_flow_fails_whatever_the_limits_are() -> None:
+    rack = Rack(limits=LIMITS[:1]).ready()
+    rack.fill()
+    blocked = rack.flow(flow_l_min=0).test_run
+    assert (blocked.outcome, blocked.reasons) == ("FAIL", ["U08: nothing flows."])
+    backwards = rack.flow(return_bar=2.4).test_run
+    assert backwards.reasons == ["U08: the supply pressure is not above that of the return."]
 
 
 def test_a_nitrogen_charge_is_read_at_the_temperature_of_the_charge(rack: Rack) -> None:
