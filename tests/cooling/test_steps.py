@@ -10,7 +10,16 @@ from django.utils import timezone
 
 from mes.cooling.coolant import read_particle_class
 from mes.cooling.models import CoolantStep
-from mes.cooling.services import LoopState, ResultState, read_loop, record_charge_reading, record_fill
+from mes.cooling.services import (
+    Branch,
+    LoopState,
+    ResultState,
+    fit_coupling,
+    read_loop,
+    record_charge_reading,
+    record_fill,
+    record_flow,
+)
 from mes.errors import RuleViolation
 from mes.ledger.services import Actor
 from mes.quality.services import place_hold
@@ -20,7 +29,7 @@ from mes.serials.services import receive_lot
 from mes.testing.models import TestRun
 from mes.workorders.services import record_break
 from tests.builders import TESTER, make_part, make_revision, make_site, make_unit
-from tests.cooling.builders import LIMITS, Rack
+from tests.cooling.builders import LIMITS, WET, Rack, make_type
 
 pytestmark = pytest.mark.django_db
 
@@ -262,9 +271,34 @@ def test_flow_is_of_known_branches_within_limits(rack: Rack) -> None:
     assert refusal_of(lambda: rack.flow(branch="U99")) == "branch_unknown"
 
 
-def test_flow_per_kw_is_of_the_rated_power(rack: Rack) -> None:
-    from mes.cooling.services import Branch, record_flow
+def test_the_flow_of_every_branch_is_measured() -> None:
+    rack = Rack(slots={**WET, "U09": ["supply", "return"], "U10": [], "U11": ["supply"]})
+    manifold, kind = rack.child("SUPPLY"), make_type()
+    for place in ("U10 supply", "SUPPLY hose"):
+        fit_coupling(manifold=manifold, place=place, type=kind, serial=f"QD {place}", by=TESTER)
+    for name in ("U08", "U09", "U10"):
+        rack.install(name, make_unit(rack.tray))
+    rack.ready().fill()
+    assert missing_of(rack, "U08") == ["U09", "U10"]
+    assert missing_of(rack, "u10 supply") == ["U08", "U09"]
+    assert missing_of(rack, rack.unit.serial) == ["U08", "U09", "U10"]
+    assert not CoolantStep.objects.filter(kind="flow").exists()
+    assert flow(rack, "U08", "u09", "U10 supply").test_run.outcome == "PASS"
 
+
+def missing_of(rack: Rack, *names: str) -> object:
+    with pytest.raises(RuleViolation) as refused:
+        flow(rack, *names)
+    assert refused.value.code == "branches_not_measured"
+    return refused.value.facts["missing"]
+
+
+def flow(rack: Rack, *names: str) -> CoolantStep:
+    branches = [Branch(name, 6.0, 2.4, 1.2, 30.0, 40.0) for name in names]
+    return record_flow(unit=rack.unit, branches=branches, by=TESTER)
+
+
+def test_flow_per_kw_is_of_the_rated_power(rack: Rack) -> None:
     rack.ready().fill()
     rack.unit.part_revision.power_w = None
     twice = [Branch("U08", 1, 2, 1, 30, 40), Branch("u08", 1, 2, 1, 30, 40)]
