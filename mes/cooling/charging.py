@@ -72,6 +72,7 @@ def record_charge_reading(
             procedure=Kind.NITROGEN_CHARGE,
             outcome=TestRun.Outcome.PASS,
             format=TestRun.Format.RECORD,
+            names_unjudged=True,
             measurements=_measurements(corrected, temperature_cel, lost=lost),
             details={"charge": str(charge.uid), "pressure_bar": pressure_bar},
         ),

@@ -1,6 +1,6 @@
 """Flush, fill, measure the flow of, and drain a loop; each step is judged by the route and gates the next."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from mes.cooling.loop import (
     require_sensors_exercised,
 )
 from mes.cooling.models import BranchFlow, Coolant, CoolantStep, Coupling
+from mes.cooling.slots import WET_MATES
 from mes.errors import RuleViolation
 from mes.ledger.services import Actor, locked
 from mes.racks.models import Installation
@@ -185,8 +186,10 @@ def _require_coolant(unit: Unit, lot: Lot) -> None:
 def record_flow(*, unit: Unit, branches: Sequence[Branch], by: Actor, note: str = "") -> CoolantStep:
     """Record flow, pressure and temperature per branch of a filled loop; the heat is computed from them.
 
-    Give either the branches or the loop as a whole, for the total is their sum. Refuses with ``not_filled``,
-    ``fill_failed``, ``branch_unknown``, ``branch_twice``, ``unit_closed``, ``device_not_signed_on``, or as
+    A branch that nothing flows through, or not from supply to return, fails it. Give every branch once, for
+    the total is their sum: what is in a slot with supply, return or a coupling; a loop without branches as
+    a whole. Refuses with ``not_filled``, ``fill_failed``, ``branch_unknown``, ``branch_twice``,
+    ``branches_not_measured`` (which names them), ``unit_closed``, ``device_not_signed_on``, or as
     ``require_here``.
     """
     unit, loop = lock_for_step(unit, by)
@@ -195,11 +198,19 @@ def record_flow(*, unit: Unit, branches: Sequence[Branch], by: Actor, note: str 
     coolant = find_coolant(fill.lot.part) if fill.lot else None
     rows = [_branch_flow(branch, coolant) for branch in branches]
     told = {"coolant": str(coolant) if coolant else None}
-    step = add_step(unit, Kind.FLOW, _measure_flow(unit, rows), {"fill": fill}, by=by, note=note, told=told)
+    faults = [f"{row.branch}: {fault}." for row in rows if (fault := _fault(row))]
+    measurements = _measure_flow(unit, rows)
+    step = add_step(unit, Kind.FLOW, measurements, {"fill": fill}, by=by, note=note, told=told, faults=faults)
     for row in rows:
         row.step = step
     BranchFlow.objects.bulk_create(rows)
     return step
+
+
+def _fault(row: BranchFlow) -> str:
+    if row.flow_l_min <= 0:
+        return "nothing flows"
+    return "" if row.pressure_difference_bar > 0 else "the supply pressure is not above that of the return"
 
 
 def _branch_flow(branch: Branch, coolant: Coolant | None) -> BranchFlow:
@@ -223,11 +234,10 @@ def _branch_flow(branch: Branch, coolant: Coolant | None) -> BranchFlow:
 
 
 def _require_branches(unit: Unit, branches: Sequence[Branch]) -> None:
-    """Refuse with ``branch_unknown`` or ``branch_twice`` what is no slot or coupling, or counts twice."""
+    """Refuse what is no slot or coupling, counts twice, or leaves a branch out."""
     inside = Installation.objects.live().filter(root=unit).values("child")
-    places = Coupling.objects.filter(manifold__in=inside, removed_at__isnull=True).values_list(
-        "place", flat=True
-    )
+    couplings = Coupling.objects.filter(manifold__in=inside, removed_at__isnull=True)
+    places = [coupling.place for coupling in couplings]
     slots = unit.part_revision.slots.values_list("name", flat=True)
     known = {name.casefold() for name in [*slots, *places, unit.serial]}
     names = [branch.branch.casefold() for branch in branches]
@@ -236,7 +246,7 @@ def _require_branches(unit: Unit, branches: Sequence[Branch]) -> None:
             "branch_unknown",
             f"{unit.serial} has no slot and no coupling {', '.join(unknown)}.",
             rule="a branch is named by its slot or its coupling's place",
-            next_step=f"Name the slot, or {unit.serial} for the loop as a whole.",
+            next_step=f"Name the slot, or {unit.serial} for a loop without branches.",
             branches=unknown,
         )
     if len(set(names)) < len(names) or _has_whole_and_part(names, unit.serial.casefold()):
@@ -246,6 +256,29 @@ def _require_branches(unit: Unit, branches: Sequence[Branch]) -> None:
             rule="each branch is measured once, for the total is their sum",
             next_step="Give each branch once: the parts, or the whole.",
         )
+    if missing := [slot for slot in _branches_of(unit, couplings) if not _is_of_slot(slot, names)]:
+        raise RuleViolation(
+            "branches_not_measured",
+            f"Not measured: {', '.join(missing)}.",
+            rule="the flow of every branch is measured",
+            next_step=f"Measure {missing[0]} too, and report all branches together.",
+            missing=missing,
+        )
+
+
+def _branches_of(unit: Unit, couplings: Iterable[Coupling]) -> list[str]:
+    """Return the filled slots that branches lead to: those with wet mates, or a coupling on a manifold."""
+    places = [coupling.place for coupling in couplings]
+    manifolds = {coupling.manifold_id for coupling in couplings}
+    filled = Installation.objects.live().filter(parent=unit).exclude(child__in=manifolds)
+    rows = filled.order_by("slot__order").values_list("slot__name", "slot__mates")
+    return [slot for slot, mates in rows if WET_MATES & set(mates) or _is_of_slot(slot, places)]
+
+
+def _is_of_slot(slot: str, places: Sequence[str]) -> bool:
+    """Return whether a slot, or a coupling of it, is among places: U08, or U08 supply."""
+    name = slot.casefold()
+    return any(place.casefold() == name or place.casefold().startswith(f"{name} ") for place in places)
 
 
 def _has_whole_and_part(names: Sequence[str], loop: str) -> bool:
@@ -294,11 +327,13 @@ def record_drain(*, unit: Unit, volume_l: float, by: Actor, note: str = "") -> C
     """Record how much came out of a loop, in L, and so how much stays; a passed drain leaves it drained.
 
     One that did not pass leaves the loop filled: drain on; the volumes add up. A held unit may be drained.
-    Refuses with ``not_filled``, ``already_drained``, ``drained_more_than_filled``, ``unit_closed``,
+    Nothing may come out only of a loop that was drained before. Refuses with ``not_filled``,
+    ``already_drained``, ``nothing_drained``, ``drained_more_than_filled``, ``unit_closed``,
     ``device_not_signed_on``, or as ``require_here``.
     """
     unit, loop = lock_for_step(unit, by)
     fill = _require_drainable(loop)
+    _require_something(loop, volume_l)
     before = fill.later.filter(kind=Kind.DRAIN).aggregate(total=Sum("volume_l"))["total"] or 0.0
     filled = fill.volume_l or 0.0
     stays = filled - before - volume_l
@@ -337,6 +372,16 @@ def _require_drainable(loop: Loop) -> CoolantStep:
     return loop.last_fill
 
 
+def _require_something(loop: Loop, volume_l: float) -> None:
+    if loop.open_fill and volume_l <= 0:
+        raise RuleViolation(
+            "nothing_drained",
+            f"The loop was filled with {loop.open_fill.volume_l:g} L; it cannot be drained by 0 L.",
+            rule="a loop is drained when coolant has come out",
+            next_step="Open the drain, and measure what comes out.",
+        )
+
+
 def add_step(
     unit: Unit,
     kind: CoolantStep.Kind,
@@ -346,13 +391,19 @@ def add_step(
     by: Actor,
     note: str = "",
     told: dict[str, Any] | None = None,
+    faults: Sequence[str] = (),
 ) -> CoolantStep:
-    """Report a step as a test of its kind, judged by the limits of the route, and keep it with its facts."""
+    """Report a step as a test of its kind, judged by the limits of the route, and keep it with its facts.
+
+    ``faults`` fail it. What no limit judges is named in the reasons.
+    """
     now = timezone.now()
     result = Result(
         procedure=str(kind),
-        outcome=TestRun.Outcome.PASS,
+        outcome=TestRun.Outcome.FAIL if faults else TestRun.Outcome.PASS,
         format=TestRun.Format.RECORD,
+        reasons=list(faults),
+        names_unjudged=True,
         ended_at=now,
         measurements=measurements,
         details={

@@ -67,6 +67,7 @@ def record_sensor_exercise(*, unit: Unit, trips: list[Trip], by: Actor) -> LeakS
         outcome=TestRun.Outcome.FAIL if faults else TestRun.Outcome.PASS,
         format=TestRun.Format.RECORD,
         reasons=faults,
+        names_unjudged=True,
         ended_at=now,
         measurements=[row for trip in trips for row in _times(trip)],
         details={"sensors": list(expected)},

@@ -39,6 +39,7 @@ class Result:
     diagnoses: list[Diagnosis] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
     permitted_by: set[str] = field(default_factory=set)
+    names_unjudged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +70,15 @@ def record_test_run(
     A measurement outside its limits, or one the limits ask for that is missing or not a number, makes a PASS
     a FAIL; the reasons say which. ``configuration`` is the digest of what was installed when it was tested.
     ``allowances`` are what is permitted beyond limits, by their primary key; those that let a measurement
-    pass are named in the reasons and in ``result.permitted_by``.
+    pass are named in the reasons and in ``result.permitted_by``. With ``result.names_unjudged`` the reasons
+    of a PASS name what no limit judged.
     """
     unit = lock_units(unit.pk)[unit.pk]
     if operation is not None:
         limits = Limit.objects.filter(operation=operation, procedure=result.procedure)
         _judge(result, limits, allowances)
+    if result.names_unjudged and result.outcome == PASS:
+        _name_unjudged(result)
     run = TestRun.objects.create(
         unit=unit,
         procedure=result.procedure,
@@ -219,6 +223,12 @@ def _judge(result: Result, limits: Iterable[Limit], allowances: Mapping[int, All
             _apply(limit, measurement, result, allowances.get(limit.pk))
     if any(measurement.verdict == Measurement.Verdict.FAIL for measurement in result.measurements):
         _demote(result)
+
+
+def _name_unjudged(result: Result) -> None:
+    unjudged = [each.name for each in result.measurements if each.verdict == Measurement.Verdict.NONE]
+    if unjudged:
+        result.reasons.append(f"No limit judges {', '.join(dict.fromkeys(unjudged))}.")
 
 
 def _apply(limit: Limit, measurement: Measurement, result: Result, allowance: Allowance | None) -> None:

@@ -1,5 +1,6 @@
 """A rack with a loop on a route that asks for every step, and what is reported about it."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -59,6 +60,7 @@ PG25 = {
     "densities_kg_m3": [1023.7, 1019.2, 1014.3],
     "specific_heats_kj_kg_k": [3.91, 3.94, 3.96],
 }
+WET = {"U08": ["supply", "return"]}
 WINDOW: dict[str, Any] = {"stabilise_s": 60, "measure_s": 300}
 
 
@@ -106,18 +108,19 @@ class Rack:
         limits: Any = LIMITS,
         repeats: tuple[int, ...] = (80, 110),
         tray: PartRevision | None = None,
+        slots: Mapping[str, list[str]] = WET,
     ) -> None:
         self.manifold, detector = make_part("supply_manifold", level=2), make_part("leak_detector", level=2)
         self.tray = tray or make_part("compute_tray", level=10)
         self.limits, self.repeats = limits, list(repeats)
-        takes = {"SUPPLY": self.manifold, "LEAK": detector, "U08": self.tray}
+        takes = {"SUPPLY": self.manifold, "LEAK": detector, **dict.fromkeys(slots, self.tray)}
         revision = make_assembly(
             "rack",
             level=11,
             takes=takes,
             slot_type="manifold",
             filled_at=70,
-            mates={"U08": ["supply", "return"]},
+            mates=dict(slots),
         )
         self.route = make_route(revision, operations=STEPS, fills=(70,), ask=self.ask)
         self.unit: Unit = ordered_unit(revision, self.route)

@@ -10,7 +10,16 @@ from django.utils import timezone
 
 from mes.cooling.coolant import read_particle_class
 from mes.cooling.models import CoolantStep
-from mes.cooling.services import LoopState, ResultState, read_loop, record_charge_reading, record_fill
+from mes.cooling.services import (
+    Branch,
+    LoopState,
+    ResultState,
+    fit_coupling,
+    read_loop,
+    record_charge_reading,
+    record_fill,
+    record_flow,
+)
 from mes.errors import RuleViolation
 from mes.ledger.services import Actor
 from mes.quality.services import place_hold
@@ -20,7 +29,7 @@ from mes.serials.services import receive_lot
 from mes.testing.models import TestRun
 from mes.workorders.services import record_break
 from tests.builders import TESTER, make_part, make_revision, make_site, make_unit
-from tests.cooling.builders import Rack
+from tests.cooling.builders import LIMITS, WET, Rack, make_type
 
 pytestmark = pytest.mark.django_db
 
@@ -186,6 +195,40 @@ def test_a_drain_that_leaves_too_much_is_gone_on_with(rack: Rack) -> None:
     assert (second.stays_l, second.test_run.outcome, state(rack)) == (2, "PASS", LoopState.DRAINED)
 
 
+def test_nothing_comes_out_only_of_a_loop_that_was_drained(rack: Rack) -> None:
+    rack.filled()
+    assert refusal_of(lambda: rack.drain(0)) == "nothing_drained"
+    assert state(rack) == LoopState.FILLED
+
+
+def test_what_no_limit_judges_says_so() -> None:
+    rack = Rack(limits=LIMITS[:1])
+    rack.leak_test()
+    steps = [rack.exercise(), rack.flush(), rack.fill(), rack.flow(), rack.drain(), rack.charge()]
+    assert {step.test_run.outcome for step in steps} == {"PASS"}
+    flow = (
+        "flow, pressure_difference, supply_temperature, temperature_difference, heat, total_flow, total_heat"
+    )
+    assert [step.test_run.reasons for step in steps] == [
+        ["No limit judges trip_time, clear_time."],
+        ["No limit judges volume, duration, filter, particles_4um, particles_6um, particles_14um."],
+        ["No limit judges volume, conductivity, ph, freeze_protection."],
+        [f"No limit judges {flow}."],
+        ["No limit judges volume, stays."],
+        ["No limit judges charge_pressure, pressure_lost, temperature."],
+    ]
+    assert read(rack, 0.5).test_run.reasons == steps[-1].test_run.reasons
+
+
+def test_a_branch_without_flow_fails_whatever_the_limits_are() -> None:
+    rack = Rack(limits=LIMITS[:1]).ready()
+    rack.fill()
+    blocked = rack.flow(flow_l_min=0).test_run
+    assert (blocked.outcome, blocked.reasons) == ("FAIL", ["U08: nothing flows."])
+    backwards = rack.flow(return_bar=2.4).test_run
+    assert backwards.reasons == ["U08: the supply pressure is not above that of the return."]
+
+
 def test_a_nitrogen_charge_is_read_at_the_temperature_of_the_charge(rack: Rack) -> None:
     rack.leak_test()
     rack.charge(pressure_bar=0.5, temperature_cel=20.0)
@@ -228,9 +271,34 @@ def test_flow_is_of_known_branches_within_limits(rack: Rack) -> None:
     assert refusal_of(lambda: rack.flow(branch="U99")) == "branch_unknown"
 
 
-def test_flow_per_kw_is_of_the_rated_power(rack: Rack) -> None:
-    from mes.cooling.services import Branch, record_flow
+def test_the_flow_of_every_branch_is_measured() -> None:
+    rack = Rack(slots={**WET, "U09": ["supply", "return"], "U10": [], "U11": ["supply"]})
+    manifold, kind = rack.child("SUPPLY"), make_type()
+    for place in ("U10 supply", "SUPPLY hose"):
+        fit_coupling(manifold=manifold, place=place, type=kind, serial=f"QD {place}", by=TESTER)
+    for name in ("U08", "U09", "U10"):
+        rack.install(name, make_unit(rack.tray))
+    rack.ready().fill()
+    assert missing_of(rack, "U08") == ["U09", "U10"]
+    assert missing_of(rack, "u10 supply") == ["U08", "U09"]
+    assert missing_of(rack, rack.unit.serial) == ["U08", "U09", "U10"]
+    assert not CoolantStep.objects.filter(kind="flow").exists()
+    assert flow(rack, "U08", "u09", "U10 supply").test_run.outcome == "PASS"
 
+
+def missing_of(rack: Rack, *names: str) -> object:
+    with pytest.raises(RuleViolation) as refused:
+        flow(rack, *names)
+    assert refused.value.code == "branches_not_measured"
+    return refused.value.facts["missing"]
+
+
+def flow(rack: Rack, *names: str) -> CoolantStep:
+    branches = [Branch(name, 6.0, 2.4, 1.2, 30.0, 40.0) for name in names]
+    return record_flow(unit=rack.unit, branches=branches, by=TESTER)
+
+
+def test_flow_per_kw_is_of_the_rated_power(rack: Rack) -> None:
     rack.ready().fill()
     rack.unit.part_revision.power_w = None
     twice = [Branch("U08", 1, 2, 1, 30, 40), Branch("u08", 1, 2, 1, 30, 40)]
