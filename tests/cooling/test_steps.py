@@ -204,7 +204,7 @@ def test_nothing_comes_out_only_of_a_loop_that_was_drained(rack: Rack) -> None:
 def test_what_no_limit_judges_says_so() -> None:
     rack = Rack(limits=LIMITS[:1])
     rack.leak_test()
-    steps = [rack.exercise(), rack.flush(), rack.fill(), rack.flow(), rack.drain(), rack.charge()]
+    steps: list[Any] = [rack.exercise(), rack.flush(), rack.fill(), rack.flow(), rack.drain(), rack.charge()]
     assert {step.test_run.outcome for step in steps} == {"PASS"}
     flow = (
         "flow, pressure_difference, supply_temperature, temperature_difference, heat, total_flow, total_heat"
