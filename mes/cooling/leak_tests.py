@@ -19,7 +19,7 @@ from mes.stations.models import Calibration, Tool
 from mes.stations.services import require_tool_usable
 from mes.testing.models import Measurement, TestRun
 from mes.testing.services import Result, measure
-from mes.workorders.services import report_test
+from mes.workorders.services import opened_since, report_test
 
 Method, Medium, Reference = LeakTest.Method, LeakTest.Medium, LeakTest.Reference
 LEAK_TESTER = "leak_tester"
@@ -159,7 +159,7 @@ def _scope_of(unit: Unit, report: LeakReport) -> str:
 def _require_time(unit: Unit, scope: str, report: LeakReport) -> None:
     """Refuse ``leak_test_time``, a test that is to come, and ``leak_test_outdated``.
 
-    Outdated is what was measured before something made the last leak test untrue, such as an opened hose.
+    Outdated is what was measured before something made a leak test untrue, such as an opened hose.
     """
     ended = report.ended_at
     if ended is None:
@@ -172,11 +172,10 @@ def _require_time(unit: Unit, scope: str, report: LeakReport) -> None:
             next_step="Set the clock of the tester, and test again.",
         )
     began = report.started_at or ended
-    undone = TestRun.objects.filter(unit=unit, procedure=scope, superseded_at__gt=began).first()
-    if undone is not None:
+    if because := opened_since(unit=unit, procedure=scope, since=began):
         raise RuleViolation(
             "leak_test_outdated",
-            f"The test began at {began:%Y-%m-%d %H:%M:%S} UTC; since then: {undone.superseded_because}.",
+            f"The test began at {began:%Y-%m-%d %H:%M:%S} UTC; since then: {because}.",
             rule="a leak test is of the loop as it is now",
             next_step="Test again.",
         )

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from mes.errors import RuleViolation
@@ -237,6 +238,6 @@ def _time_text(value: datetime | None) -> str:
     return value.astimezone(UTC).isoformat(timespec="microseconds") if value else ""
 
 
-def events_of(row: Stream) -> Iterable[Event]:
+def events_of(row: Stream) -> QuerySet[Event]:
     """Return the history of one row, oldest first."""
     return Event.objects.filter(stream=row.stream).order_by("seq")

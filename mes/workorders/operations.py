@@ -54,6 +54,7 @@ from mes.workorders.position import (
     own_operations,
     position_of,
 )
+from mes.workorders.retests import opened_since
 from mes.workorders.rework import filling_operation, finish_rework
 from mes.workorders.slot_acts import act_on_install, check_removal
 from mes.workorders.superseding import leave_something_to_do, supersede
@@ -313,7 +314,7 @@ def report_test(*, unit: Unit, result: Result, by: Actor) -> TestRun:
     """Keep a test result, judged by the limits of the operation of its route that asks for it.
 
     In rework an operation of the rework route is asked first. A FAIL opens a nonconformance by itself where
-    the gate says so.
+    the gate says so. What a tester measured before the unit was opened is kept as superseded.
     """
     unit = lock_units(unit.pk)[unit.pk]
     run = record_judged_test(
@@ -323,8 +324,20 @@ def report_test(*, unit: Unit, result: Result, by: Actor) -> TestRun:
         by=by,
         operation=find_asking(unit=unit, procedure=result.procedure),
     )
-    open_for_failed_test(run, by)
+    if not _is_outdated(run):
+        open_for_failed_test(run, by)
     return run
+
+
+def _is_outdated(run: TestRun) -> bool:
+    """Return whether a tester's result is of a time before the unit was opened; supersede it if so."""
+    if run.ended_at is None or run.format not in {TestRun.Format.NATIVE, TestRun.Format.OCP}:
+        return False
+    because = opened_since(unit=run.unit, procedure=run.procedure, since=run.ended_at)
+    if because:
+        run.superseded_at, run.superseded_because = timezone.now(), f"measured before {because}"[:200]
+        run.save(update_fields=["superseded_at", "superseded_because"])
+    return bool(because)
 
 
 def find_asking(*, unit: Unit, procedure: str) -> Operation | None:

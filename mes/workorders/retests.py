@@ -4,18 +4,21 @@ The rules are data on the route. Exactly the operations that they name are super
 repeated, nothing is deleted.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import transaction
 
 from mes.errors import RuleViolation
-from mes.ledger.services import Actor, StaleRow, advance, record
+from mes.ledger.services import Actor, StaleRow, advance, events_of, record
 from mes.products.models import Operation, RetestRule
 from mes.racks.models import Installation, InstalledFirmware
 from mes.racks.services import find_slot, record_firmware, require_out
 from mes.serials.models import Unit
 from mes.serials.services import lock_units, require_here
 from mes.stations.services import require_sign_on
+from mes.testing.models import TestRun
 from mes.workorders.models import OrderUnit
 from mes.workorders.position import COMPLETE, RUNNING, Position, own_operations, own_position_of
 from mes.workorders.superseding import supersede
@@ -83,6 +86,44 @@ def apply_rules(position: Position, trigger: str, slot_type: str, *, because: st
     names = ", ".join(rule.name for rule in rules)
     supersede(position, undone, tests_of=named, because=f"{names}: {because}", by=by)
     return Retest(undone, rules)
+
+
+def opened_since(*, unit: Unit, procedure: str, since: datetime) -> str:
+    """Return why a test of a unit that was measured by then is to be repeated; empty if it is not.
+
+    Besides an earlier result that was superseded since, a break or a removal counts whose rule repeats an
+    operation that asks for the test, also when there was no result yet. At most six queries.
+    """
+    undone = TestRun.objects.filter(unit=unit, procedure=procedure, superseded_at__gt=since).first()
+    if undone is not None:
+        return undone.superseded_because
+    rules = _rules_about(unit, procedure)
+    return (_break_since(unit, rules, since) or _removal_since(unit, rules, since)) if rules else ""
+
+
+def _rules_about(unit: Unit, procedure: str) -> list[RetestRule]:
+    routes = OrderUnit.objects.filter(unit=unit, closed_at__isnull=True).values("route")
+    asking = Operation.objects.filter(route__in=routes, gates__procedure=procedure)
+    sequences = set(asking.values_list("sequence", flat=True))
+    rules = RetestRule.objects.filter(route__in=routes) if sequences else RetestRule.objects.none()
+    return [rule for rule in rules if sequences & set(rule.repeats)]
+
+
+def _break_since(unit: Unit, rules: Iterable[RetestRule], since: datetime) -> str:
+    types = {slot.name.casefold(): slot.type for slot in unit.part_revision.slots.all()}
+    for event in events_of(unit).filter(kind__in=[f"unit.{kind}" for kind in BREAKS], at__gt=since):
+        opened = types.get(event.payload["slot"].casefold(), "")
+        for rule in rules:
+            if event.kind == f"unit.{rule.trigger}" and rule.slot_type in {"", opened}:
+                return f"{rule.name}: {event.payload['reason']}"
+    return ""
+
+
+def _removal_since(unit: Unit, rules: Iterable[RetestRule], since: datetime) -> str:
+    names = {rule.slot_type: rule.name for rule in rules if rule.trigger == Trigger.REMOVED}
+    removed = Installation.objects.filter(parent=unit, slot__type__in=names, removed_at__gt=since)
+    row = removed.select_related("slot").first()
+    return f"{row.slot.name} opened: {names[row.slot.type]}" if row else ""
 
 
 @transaction.atomic

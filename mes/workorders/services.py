@@ -54,7 +54,7 @@ from mes.workorders.position import Position, applying, position_of, positions_o
 from mes.workorders.problems import report_problem
 from mes.workorders.promise import Promise, promise
 from mes.workorders.repairs import record_repair
-from mes.workorders.retests import Retest, change_firmware, record_break
+from mes.workorders.retests import Retest, change_firmware, opened_since, record_break
 from mes.workorders.returning import take_back_from_field
 from mes.workorders.rework import places_to_fill
 from mes.workorders.scanning import ACCEPTED, NEEDS_MORE, Scan, answered, current_unit
@@ -121,6 +121,7 @@ __all__ = [
     "limits_in_words",
     "next_step",
     "open_deviation",
+    "opened_since",
     "place_ship_hold",
     "places_to_fill",
     "plan_change",

@@ -27,7 +27,8 @@ from mes.racks.services import remove_unit
 from mes.serials.models import Lot, Supplier
 from mes.serials.services import receive_lot
 from mes.testing.models import TestRun
-from mes.workorders.services import record_break
+from mes.testing.services import Result
+from mes.workorders.services import record_break, report_test
 from tests.builders import TESTER, make_part, make_revision, make_site, make_unit
 from tests.cooling.builders import LIMITS, WET, Rack, make_type
 
@@ -137,6 +138,43 @@ def test_a_leak_test_from_before_the_break_or_to_come_says_nothing(rack: Rack) -
     assert refusal_of(lambda: rack.leak_test(ended_at=now + timedelta(hours=1))) == "leak_test_time"
     assert refusal_of(lambda: rack.leak_test(started_at=now, ended_at=before)) == "leak_test_time"
     assert rack.leak_test(started_at=now, ended_at=now).test_run.outcome == "PASS"
+
+
+def test_a_first_leak_test_from_before_the_break_says_nothing(rack: Rack) -> None:
+    before = timezone.now()
+    wet_break(rack)
+    with pytest.raises(RuleViolation) as refused:
+        rack.leak_test(ended_at=before)
+    assert refused.value.code == "leak_test_outdated"
+    assert refused.value.detail.endswith("since then: wet break: hose replaced.")
+    assert rack.leak_test(ended_at=timezone.now()).test_run.outcome == "PASS"
+
+
+def test_a_first_leak_test_from_before_a_manifold_was_taken_out_says_nothing(rack: Rack) -> None:
+    before, supply = timezone.now(), rack.unit.part_revision.slots.get(name="SUPPLY")
+    remove_unit(parent=rack.unit, slot=supply, reason="dented", by=TESTER)
+    with pytest.raises(RuleViolation, match="since then: SUPPLY opened: manifold changed") as refused:
+        rack.leak_test(ended_at=before)
+    assert refused.value.code == "leak_test_outdated"
+
+
+def test_a_break_whose_rule_repeats_no_leak_test_leaves_it_alone() -> None:
+    rack, before = Rack(repeats=(110,)), timezone.now()
+    wet_break(rack)
+    assert rack.leak_test(ended_at=before).test_run.outcome == "PASS"
+
+
+def test_what_a_tester_measured_before_the_break_is_kept_as_superseded(rack: Rack) -> None:
+    before = timezone.now()
+    wet_break(rack)
+    old = Result(procedure="rack_leak", outcome="PASS", ended_at=before)
+    run = report_test(unit=rack.unit, result=old, by=TESTER)
+    assert run.superseded_because == "measured before wet break: hose replaced"
+    assert (live(rack), standing(rack)["rack_leak"]) == ([], "reopened")
+    assert refusal_of(rack.flush) == "leak_test_missing"
+    for ended_at in (timezone.now(), None):
+        new = Result(procedure="rack_leak", outcome="PASS", ended_at=ended_at)
+        assert report_test(unit=rack.unit, result=new, by=TESTER).superseded_at is None
 
 
 def test_a_rule_that_names_less_reopens_less() -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from mes.definitions.services import BadPack, compare_pack, load_pack
-from mes.products.models import PartRevision
+from mes.products.models import Limit, PartRevision
 from mes.products.services import asks_of, design_of, newest_release, reckon
+from mes.simulators.measuring import FLOWS_L_MIN
 from tests.definitions.packs import written
 from tests.definitions.test_load import NVL72
 
@@ -159,11 +160,26 @@ def test_the_seed_rack_keeps_its_budgets_as_designed() -> None:
         "busbar with one shelf failed": 112200,
         "lower feed alone": 13200,
         "upper feed alone": 13200,
-        "coolant flow": 10.5,
+        "coolant flow": 82.5,
         "heat into liquid": 9200,
         "heat into air": 1700,
     }
     assert margins("PS-1001") == {"shelf output": 0}
+
+
+def test_the_seed_rack_needs_gets_and_is_limited_to_the_same_flow() -> None:
+    load_pack(NVL72)
+    revision = PartRevision.objects.select_related("part").get(part__number="RK-1001", revision="B")
+    items = design_of(revision, newest_release()).items
+    budgets = {budget.name: reckon(budget, revision, items) for budget in asks_of(revision).budgets}
+    coolant, kilowatts = budgets["coolant flow"], float(budgets["rack power"].demand) / 1000
+    limit = Limit.objects.get(operation__route__part=revision.part, measurement="flow_per_kw")
+    assert limit.low is not None and limit.high is not None
+    assert limit.low * kilowatts <= coolant.demand, "what the trays need is within the limit"
+    assert limit.high * kilowatts <= coolant.limit, "what the limit allows is supplied"
+    kinds = [item.revision.part.kind for item in items]
+    played = sum(flow * kinds.count(kind) for kind, flow in FLOWS_L_MIN.items())
+    assert coolant.demand <= played <= limit.high * kilowatts, "what the demo measures is between"
 
 
 def test_what_of_the_seed_rack_has_no_public_source_says_so() -> None:
