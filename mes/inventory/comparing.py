@@ -1,12 +1,13 @@
 """What was scanned into a unit against what the unit says of itself. Pure: no database, no clock.
 
-What a unit does not tell is no difference. Every identity that differs gives one difference: what is left
-over on both sides is paired, kind by kind in order, before anything is called missing or unexpected.
+What a unit does not tell is no difference, unless it tells nothing at all: what answers and is silent is not
+proven. Every identity that differs gives one difference: what is left over on both sides is paired, kind by
+kind in order, before anything is called missing or unexpected.
 """
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 NOWHERE: Mapping[int, str] = {}
@@ -21,6 +22,7 @@ class State(StrEnum):
     WRONG_PART = "wrong_part"
     MISSING = "missing"
     UNEXPECTED = "unexpected"
+    SILENT = "silent"
     NOT_READ = "not_read"
     MATCH = "match"
     NOT_TOLD = "not_told"
@@ -35,6 +37,7 @@ DIFFERENCES = frozenset(
         State.WRONG_PART,
         State.MISSING,
         State.UNEXPECTED,
+        State.SILENT,
     }
 )
 
@@ -281,7 +284,19 @@ def _compare(tray: Tray) -> list[Row]:
         unread = tray.unread or "No inventory of it was collected."
         return [_row(own, None, State.NOT_READ, unread, design=tray.design.wanted)]
     itself = _checked(own, words.itself, design=tray.design.wanted, asset_tag=words.asset_tag)
-    return [itself, *_inside(tray, words)]
+    inside = list(_inside(tray, words))
+    if any(row.reported for row in inside):
+        return [itself, *inside]
+    if itself.state is State.NOT_TOLD:
+        return [_silent(itself), *(_row(each, None, State.NOT_TOLD) for each in tray.inside)]
+    expected = [each for each in tray.inside if each.kind in words.kinds]
+    is_silent = len(expected) > 1 and not any(row.is_difference for row in (itself, *inside))
+    return [_silent(itself) if is_silent else itself, *inside]
+
+
+def _silent(itself: Row) -> Row:
+    what = "nothing of what is in it" if itself.reported else "no serial, and nothing of what is in it"
+    return replace(itself, state=State.SILENT, detail=f"{itself.scanned} of {itself.place} tells {what}.")
 
 
 def _inside(tray: Tray, words: Words) -> Iterator[Row]:

@@ -51,7 +51,7 @@ def compare_inventory(*, unit: Unit, since: datetime | None = None) -> Compariso
     facts = _Facts(unit, since)
     trays = list(facts.trays())
     rows = compare_trays(trays, facts.places())
-    return Comparison(unit, trays, [*rows, *facts.silent_rows(trays)])
+    return Comparison(unit, trays, [*rows, *facts.unspoken_rows(trays)])
 
 
 def reporting_units(unit: Unit) -> list[AsBuilt]:
@@ -202,7 +202,7 @@ class _Facts:
                 count.update(self._quantities(child))
         return count
 
-    def silent_rows(self, trays: Iterable[Tray]) -> Iterator[Row]:
+    def unspoken_rows(self, trays: Iterable[Tray]) -> Iterator[Row]:
         """Yield a row for every slot of the top unit that holds nothing, or what no BMC speaks of."""
         said = {tray.itself.uid for tray in trays} | {each.uid for tray in trays for each in tray.inside}
         held = {child.slot: child for child in self.top.children}

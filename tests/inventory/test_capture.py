@@ -13,6 +13,7 @@ from mes.inventory.facts import facts_of, keep_inventory
 from mes.inventory.maps import Maps
 from mes.inventory.models import FoundInventory
 from mes.inventory.standing import compare_inventory
+from mes.inventory.verdicts import verify_inventory
 from mes.racks.services import as_built
 from mes.serials.models import Unit
 from tests.builders import TESTER
@@ -139,3 +140,31 @@ def test_a_nic_of_another_serial_is_one_difference_though_two_adapters_tell_it(r
     report(rack, tree)
     (difference,) = compare_inventory(unit=rack).differences
     assert (difference.place, difference.state, difference.reported) == ("U34/NIC0", "wrong_serial", "OK-NEW")
+
+
+NAMES = {"SerialNumber", "UUID", "MACAddress", "PermanentMACAddress"}
+
+
+def told_nothing(tree: Any) -> Any:
+    """Return a tree with every identity in it replaced by N/A."""
+    if isinstance(tree, dict):
+        return {key: "N/A" if key in NAMES else told_nothing(value) for key, value in tree.items()}
+    return [told_nothing(each) for each in tree] if isinstance(tree, list) else tree
+
+
+def test_a_tray_that_answers_and_tells_nothing_does_not_pass(rack: Unit) -> None:
+    report(rack, told_nothing(captured()))
+    comparison = compare_inventory(unit=rack)
+    assert [(row.place, row.state) for row in comparison.differences] == [("U34", "silent")]
+    assert {row.state for row in comparison.rows[1:]} == {"not_told"}
+    run = verify_inventory(unit=rack, by=TESTER).test_run
+    assert (run.outcome, run.reasons) == ("FAIL", [comparison.rows[0].detail])
+    assert comparison.rows[0].detail.endswith("of U34 tells no serial, and nothing of what is in it.")
+
+
+@pytest.mark.parametrize("path", [GPU, "Chassis/BMC_0", "Systems/System_0", "Chassis/HGX_BMC_0"])
+def test_one_part_that_tells_nothing_is_no_difference(rack: Unit, path: str) -> None:
+    tree = deepcopy(captured())
+    tree[f"{ROOT}/{path}"].update(SerialNumber="N/A", UUID="N/A")
+    report(rack, tree)
+    assert compare_inventory(unit=rack).differences == []

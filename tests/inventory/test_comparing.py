@@ -153,3 +153,24 @@ def test_the_digest_is_of_what_is_told_in_any_order() -> None:
     first = tray(1, told=(nic("N1"), nic("N2")))
     assert digest_of([first]) == digest_of([tray(1, told=(nic("N2"), nic("N1")))])
     assert digest_of([first]) != digest_of([tray(1, told=(nic("N1"), nic("N3")))])
+
+
+@pytest.mark.parametrize("told", [(), (nic("", "A"), nic("", "B"), gpu("", "", "GPU_0"))])
+def test_a_tray_that_answers_and_tells_nothing_is_one_difference(told: tuple[Told, ...]) -> None:
+    inside = (scanned("nic", "N1"), scanned("nic", "N2"), scanned("gpu", "U1"), scanned("tpm", "TP1"))
+    rows = compare_trays([tray(1, *inside, told=told, answers=""), tray(2)])
+    assert [(row.place, row.state) for row in rows if row.is_difference] == [("C1", "silent")]
+    assert {row.state for row in rows if row.place not in {"C1", "C2"}} == {"not_told"}
+    assert found(tray(1, *inside, told=told, answers="", kinds=())) == [("C1", "silent")]
+
+
+def test_a_tray_that_tells_its_own_serial_and_none_of_its_parts_is_silent_too() -> None:
+    inside = (scanned("nic", "N1"), scanned("nic", "N2"), scanned("tpm", "TP1"))
+    assert found(tray(1, *inside, told=(nic("", "A"), nic("", "B")))) == [("C1", "silent")]
+    assert found(tray(1, *inside, told=(nic("N1", "A"), nic("", "B")))) == []
+    assert found(tray(1, *inside, told=(nic("N1", "A"), nic("", "B")), answers="")) == []
+
+
+def test_one_part_that_is_not_told_beside_the_serial_of_its_tray_is_no_difference() -> None:
+    assert found(tray(1, scanned("bmc", "B1"), told=(Told("bmc", "BMC_0"),), kinds={"bmc"})) == []
+    assert found(tray(1, scanned("nic", "N1"), kinds=())) == []
