@@ -96,7 +96,7 @@ class BurnInRunAdmin(FactAdmin):
     @display(description="Soaked")
     def soaked(self, run: BurnInRun) -> str:
         """Say how much of the soak is credited."""
-        return f"{run.credited_seconds / 3600:.2f} of {run.profile.required_hours:g} h"
+        return f"{run.credited_hours:.2f} of {run.profile.required_hours:g} h"
 
     @action(description="Pause, stress off", permissions=["pause"], icon="pause")
     def pause(self, request: HttpRequest, object_id: str) -> HttpResponse:

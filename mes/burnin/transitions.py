@@ -329,7 +329,7 @@ def _judge(tick: Tick) -> None:
         _set_states(tick, [attempt], Tray.PASSED if soaked else Tray.ABORTED)
     tick.state = _verdict(tick)
     if tick.state == State.FAILED and not tick.failed():
-        hours = tick.run.credited_seconds / 3600
+        hours = tick.run.credited_hours
         tick.run.reasons = [f"Only {hours:.2f} of {tick.profile.required_hours:g} hours were soaked."]
 
 

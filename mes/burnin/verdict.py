@@ -128,7 +128,7 @@ def _details(run: BurnInRun, attempts: list[BurnInAttempt]) -> dict[str, Any]:
         "profile": str(run.profile),
         "stressor": run.profile.stressor,
         "required_hours": run.profile.required_hours,
-        "credited_hours": run.credited_seconds / 3600,
+        "credited_hours": run.credited_hours,
         "time_scale": run.profile.time_scale,
         "abort_reason": run.abort_reason,
         "gaps": Gap.objects.filter(attempt__in=attempts).count(),
