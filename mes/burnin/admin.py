@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -12,18 +13,38 @@ from mes.backoffice import (
     FactAdmin,
     FactInline,
     OfficeAdmin,
+    ReasonForm,
+    Select,
     action,
     display,
     may,
 )
 from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInBay, BurnInProfile, BurnInRun, SeriesLimit
-from mes.burnin.services import abort_run, pause_run, resume_run
+from mes.burnin.services import abort_run, pause_run, resume_run, swap_tray
 from mes.ledger.services import Actor
 
 PAUSES = {
-    True: "The stress of every tray goes on while nothing is polled, so nobody watches for leaks or heat.",
-    False: "Every tray is told to end its stress.",
+    True: "The stress of every tray goes on; a leak, or a limit that stops the rack, ends the run.",
+    False: "Every tray is told to end its stress; a leak still ends the run.",
 }
+SWAPS = {
+    BurnInProfile.SoakClock.RESTART_TRAY: "It starts at 0; the others keep what they have soaked.",
+    BurnInProfile.SoakClock.RESTART_RACK: "Every tray of the rack starts at 0.",
+    BurnInProfile.SoakClock.CONTINUE: "It soaks what is left, or the least that the profile asks for.",
+}
+
+
+class SwapForm(ReasonForm):
+    """Asks whose place a new tray takes, and why."""
+
+    slot = forms.ChoiceField()
+    field_order = ("slot", "reason")
+
+    def __init__(self, data: Any, run: BurnInRun) -> None:
+        super().__init__(data)
+        trays = run.attempts.exclude(state=BurnInAttempt.State.SUPERSEDED).select_related("slot", "unit")
+        choices = [(tray.slot.name, f"{tray.slot.name}: {tray.unit.serial}, {tray.state}") for tray in trays]
+        self.fields["slot"] = forms.ChoiceField(choices=choices, widget=Select())
 
 
 class SeriesLimitInline(DraftInline):
@@ -60,7 +81,10 @@ class AttemptInline(FactInline):
     """The trays of a run."""
 
     model = BurnInAttempt
-    fields = ("slot", "number", "unit", "state", "credited_seconds", "last_good_at", "missed", "reasons")
+    fields = (
+        *("slot", "number", "unit", "state", "credited_seconds", "carried_seconds", "soak_clock"),
+        *("last_good_at", "missed", "reasons"),
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BurnInAttempt]:
         """Return the trays without their statistics, which fill pages."""
@@ -80,10 +104,10 @@ class BurnInRunAdmin(FactAdmin):
     sortable_by = ()
     fields = (
         *("unit", "profile", "shown_state", "state_since", "waits_for", "bay", "soaked", "reasons"),
-        *("started_by", "created_at", "soak_started_at", "ended_at", "abort_reason"),
+        *("started_by", "retest_of", "created_at", "soak_started_at", "ended_at", "abort_reason"),
     )
     inlines = (AttemptInline,)
-    actions_detail = ("pause", "pause_under_stress", "resume", "abort")
+    actions_detail = ("pause", "pause_under_stress", "resume", "swap", "abort")
 
     @display(
         description="State",
@@ -119,6 +143,22 @@ class BurnInRunAdmin(FactAdmin):
         consequence = "Every tray is told to run its stress; soak time counts again once all report it."
         return self.ask(request, run, title=f"Resume the {run}", consequence=consequence, act=act)
 
+    @action(description="Swap a tray", permissions=["swap"], icon="swap_horiz")
+    def swap(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Let the new tray in a slot take the place of the one before, with a reason."""
+        run = self.row(request, object_id)
+        form = SwapForm(request.POST if request.method == "POST" else None, run)
+
+        def act(by: Actor, reason: str) -> str:
+            slot = form.cleaned_data["slot"]
+            return f"The new tray in {slot} is in the {swap_tray(run=run, slot=slot, reason=reason, by=by)}."
+
+        policy = BurnInProfile.SoakClock(run.profile.swap_policy)
+        consequence = f"The soak of the tray before ends without a result. {SWAPS[policy]}"
+        return self.ask(
+            request, run, title=f"Swap a tray in the {run}", consequence=consequence, act=act, form=form
+        )
+
     @action(description="Abort", permissions=["abort"], icon="cancel")
     def abort(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """End a run without a verdict, with a reason."""
@@ -140,6 +180,10 @@ class BurnInRunAdmin(FactAdmin):
     def has_resume_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         """Return whether the person may resume runs and this one is paused."""
         return self._may_act(request, object_id, {BurnInRun.State.PAUSED})
+
+    def has_swap_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        """Return whether the person may change runs and this one is soaking or paused."""
+        return self._may_act(request, object_id, {BurnInRun.State.SOAKING, BurnInRun.State.PAUSED})
 
     def has_abort_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         """Return whether the person may abort runs and this one has not ended."""

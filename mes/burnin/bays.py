@@ -77,7 +77,9 @@ def _running() -> QuerySet[BurnInRun]:
         "suspect": Count("attempts", filter=Q(attempts__state=tray.SUSPECT)),
         "failed": Count("attempts", filter=Q(attempts__state=tray.FAILED)),
     }
-    runs = BurnInRun.objects.exclude(state__in=BurnInRun.ENDED).select_related("unit", "profile", "bay")
+    runs = BurnInRun.objects.exclude(state__in=BurnInRun.ENDED).select_related(
+        "unit", "profile", "bay", "retest_of"
+    )
     return runs.annotate(**counts).order_by("pk")
 
 

@@ -17,6 +17,15 @@ class BurnInProfile(Released):
         HOLD = "hold", "wait for a person"
         FAIL = "fail", "fail after the patience is over"
 
+    class OnFailure(models.TextChoices):
+        END = "end", "end the run"
+        HOLD = "hold", "stop the tray; the others soak on"
+
+    class SoakClock(models.TextChoices):
+        RESTART_TRAY = "restart_tray", "the new tray starts at 0"
+        RESTART_RACK = "restart_rack", "every tray starts at 0"
+        CONTINUE = "continue", "the new tray soaks what is left"
+
     name = models.CharField(max_length=60)
     version = models.CharField(max_length=20)
     part = models.ForeignKey(Part, on_delete=models.PROTECT, related_name="burn_in_profiles")
@@ -46,6 +55,24 @@ class BurnInProfile(Released):
     coolant_lpm = models.FloatField(
         null=True, blank=True, help_text="Coolant that a rack takes, in L/min, reserved in its bay."
     )
+    # Released profiles are frozen: a column that is added later can have no default, so empty is null.
+    on_failure = models.CharField(  # noqa: DJ001
+        max_length=4,
+        choices=OnFailure.choices,
+        null=True,
+        blank=True,
+        help_text="What a failed tray does to the run; empty: it ends it.",
+    )
+    soak_clock = models.CharField(  # noqa: DJ001
+        max_length=12,
+        choices=SoakClock.choices,
+        null=True,
+        blank=True,
+        help_text="What a swap does to the soak time; empty: the new tray starts at 0.",
+    )
+    swap_min_hours = models.FloatField(
+        null=True, blank=True, help_text="With continue: the least that a new tray soaks, in hours."
+    )
 
     class Meta:
         constraints = [
@@ -63,6 +90,11 @@ class BurnInProfile(Released):
     def required_seconds(self) -> float:
         """Return the soak time that must be credited, in seconds."""
         return self.required_hours * 3600
+
+    @property
+    def swap_policy(self) -> str:
+        """Return what a swap does to the soak time."""
+        return self.soak_clock or self.SoakClock.RESTART_TRAY
 
 
 class SeriesLimit(models.Model):
@@ -167,6 +199,14 @@ class BurnInRun(Stream):
     epoch = models.PositiveIntegerField(default=0, editable=False, help_text="Fences out late ticks.")
     lease_until = models.DateTimeField(null=True, editable=False)
     next_due_at = models.DateTimeField(default=timezone.now)
+    retest_of = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="retests",
+        help_text="The failed run whose soak the trays that were good take over.",
+    )
     started_by = models.CharField(max_length=150)
     created_at = models.DateTimeField(default=timezone.now)
     soak_started_at = models.DateTimeField(null=True)
@@ -187,7 +227,7 @@ class BurnInRun(Stream):
             models.Index(
                 fields=["next_due_at"],
                 name="burn_in_due",
-                condition=~Q(state__in=["passed", "failed", "aborted", "paused"]),
+                condition=~Q(state__in=["passed", "failed", "aborted"]),
             )
         ]
 
@@ -223,7 +263,14 @@ class BurnInAttempt(models.Model):
     unit = models.ForeignKey(Unit, on_delete=models.PROTECT, related_name="burn_in_attempts")
     number = models.PositiveSmallIntegerField(default=1)
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
+    opened_at = models.DateTimeField(default=timezone.now)
+    soak_clock = models.CharField(
+        max_length=12, blank=True, help_text="The policy by which it follows another; empty: it is the first."
+    )
     credited_seconds = models.FloatField(default=0)
+    carried_seconds = models.FloatField(
+        default=0, help_text="What of its credit another attempt, or an earlier run, had soaked."
+    )
     last_good_at = models.DateTimeField(null=True)
     last_poll_at = models.DateTimeField(null=True)
     missed = models.PositiveSmallIntegerField(default=0)

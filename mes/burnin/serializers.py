@@ -27,7 +27,8 @@ class AttemptSerializer(serializers.ModelSerializer[BurnInAttempt]):
     class Meta:
         model = BurnInAttempt
         fields = (
-            *("slot", "number", "unit", "serial", "state", "credited_seconds", "last_good_at"),
+            *("slot", "number", "unit", "serial", "state", "opened_at", "soak_clock"),
+            *("credited_seconds", "carried_seconds", "last_good_at"),
             *("last_poll_at", "missed", "suspect_since", "reasons", "gaps"),
         )
 
@@ -38,6 +39,7 @@ class BurnInRunSerializer(serializers.ModelSerializer[BurnInRun]):
     unit = serializers.UUIDField(source="unit.uid", read_only=True)
     serial = serializers.CharField(source="unit.serial", read_only=True)
     bay = serializers.CharField(source="bay.code", read_only=True, default=None)
+    retest_of = serializers.UUIDField(source="retest_of.uid", read_only=True, default=None)
     profile = serializers.CharField(source="profile.name", read_only=True)
     profile_version = serializers.CharField(source="profile.version", read_only=True)
     required_seconds = serializers.FloatField(source="profile.required_seconds", read_only=True)
@@ -57,7 +59,7 @@ class BurnInRunSerializer(serializers.ModelSerializer[BurnInRun]):
                 "bay",
             ),
             *("credited_seconds", "required_seconds", "started_by", "created_at", "soak_started_at"),
-            *("ended_at", "abort_reason", "reasons"),
+            *("ended_at", "abort_reason", "reasons", "retest_of"),
         )
 
 
@@ -103,6 +105,12 @@ class StartRunSerializer(ActSerializer):
         required=False,
         help_text="Code of the bay it is to wait for; else the first with room.",
     )
+    retest_of: Any = serializers.SlugRelatedField(
+        slug_field="uid",
+        queryset=BurnInRun.objects.all(),
+        required=False,
+        help_text="uid of the failed run of this rack whose soak the trays that were good take over.",
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Find the profile."""
@@ -121,6 +129,13 @@ class PauseRunSerializer(ActSerializer):
 
     reason = serializers.CharField(max_length=300)
     keep_stress = serializers.BooleanField()
+
+
+class SwapTraySerializer(ActSerializer):
+    """The slot whose tray was swapped, and why."""
+
+    slot = serializers.CharField(max_length=40)
+    reason = serializers.CharField(max_length=300)
 
 
 class AbortRunSerializer(ActSerializer):

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -23,9 +23,11 @@ from mes.burnin.judging import is_urgent
 from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInProfile, BurnInRun, Gap, SeriesLimit
 from mes.burnin.redfish import BmcAddress, RedfishError, TrayReading, read_trays
 from mes.burnin.telemetry import save_polls
-from mes.burnin.transitions import STRESSED, Said, Tick, decide, trays_to_poll
+from mes.burnin.transitions import decide, trays_to_poll
 from mes.burnin.verdict import record_verdict
+from mes.burnin.working import STRESSED, Said, Tick
 from mes.ledger.services import SYSTEM, advance, record
+from mes.racks.models import Installation
 from mes.serials.models import Identifier
 
 State = BurnInRun.State
@@ -73,7 +75,7 @@ def lease_seconds(profile: BurnInProfile) -> float:
 
 def _claimable() -> QuerySet[BurnInRun]:
     # Written as the condition of the partial index is, so that PostgreSQL uses it.
-    return BurnInRun.objects.exclude(state__in=["passed", "failed", "aborted", "paused"]).filter(
+    return BurnInRun.objects.exclude(state__in=["passed", "failed", "aborted"]).filter(
         Q(lease_until__isnull=True) | Q(lease_until__lte=Now()), next_due_at__lte=Now()
     )
 
@@ -94,7 +96,13 @@ def _claim(run_id: int) -> Tick | None:
 
 def _load(run: BurnInRun, *, now: datetime, skew: timedelta) -> Tick:
     attempts = BurnInAttempt.objects.filter(run=run).exclude(state=BurnInAttempt.State.SUPERSEDED)
-    rows = list(attempts.select_related("slot", "unit__part_revision__part", "unit__bmc"))
+    in_slot = Installation.objects.live().filter(
+        parent=run.unit, slot=OuterRef("slot"), child=OuterRef("unit")
+    )
+    attempts = attempts.select_related("slot", "unit__part_revision__part", "unit__bmc")
+    found = attempts.annotate(is_installed=Exists(in_slot))
+    rows: list[BurnInAttempt] = [*found]
+    removed = frozenset(attempt.pk for attempt in found if not attempt.is_installed)
     limits: dict[str, list[SeriesLimit]] = {}
     for limit in SeriesLimit.objects.filter(profile=run.profile).order_by("pk"):
         limits.setdefault(limit.unit_kind, []).append(limit)
@@ -102,7 +110,7 @@ def _load(run: BurnInRun, *, now: datetime, skew: timedelta) -> Tick:
     for unit_id, value in Identifier.objects.filter(unit__in=names).values_list("unit", "value"):
         names[unit_id].append(value)
     stopped = intents.stops_of(run) if run.state == State.STOPPING else {}
-    return Tick(run, rows, limits, names, now, skew, told_to_stop=stopped)
+    return Tick(run, rows, limits, names, now, skew, stopped, removed)
 
 
 def _poll(tick: Tick) -> dict[int, Said]:

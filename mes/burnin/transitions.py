@@ -2,89 +2,22 @@
 
     QUEUED -> PREPARING -> STARTING -> SOAKING -> STOPPING -> JUDGING -> PASSED | FAILED | ABORTED
 
-A failed tray ends the run through STOPPING. PAUSED beside SOAKING is entered and left by people, in services.
+A failed tray ends the run through STOPPING, or is held until it is swapped while the others soak on. PAUSED
+beside SOAKING is entered and left by people, in acts; a tray that was swapped comes up by itself.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from mes.burnin.crediting import note_gap, note_good, outage, since_last_poll
 from mes.burnin.intents import Kind
-from mes.burnin.judging import (
-    earned_seconds,
-    find_identity_fault,
-    find_missing,
-    in_short,
-    is_unbroken,
-    note_samples,
-    outage_seconds,
-)
-from mes.burnin.models import BurnInAttempt, BurnInProfile, BurnInRun, Gap, SeriesLimit
+from mes.burnin.judging import find_identity_fault, find_missing, in_short, is_unbroken, note_samples
+from mes.burnin.models import BurnInAttempt, BurnInProfile, BurnInRun
 from mes.burnin.redfish import TrayReading
+from mes.burnin.working import POLLED, STRESSED, Intent, State, Tick, Tray
 
-State = BurnInRun.State
-Tray = BurnInAttempt.State
-
-# What a tray said: its reading, or in words why there is none.
-Said = TrayReading | str
-
-POLLED = frozenset({State.PREPARING, State.STARTING, State.SOAKING, State.STOPPING})
-STRESSED = frozenset({State.STARTING, State.SOAKING})
-
-
-@dataclass(slots=True)
-class Intent:
-    """Something the trays are to be told, once it is committed; ``again`` when told before."""
-
-    kind: Kind
-    attempts: list[BurnInAttempt]
-    again: bool = False
-
-
-@dataclass(slots=True)
-class Tick:
-    """What a tick works on, and what it decides. Times are on the database's clock, ours plus ``skew``.
-
-    ``said`` holds by attempt what came back; a tray that is not in it was not asked. ``told_to_stop`` holds
-    by unit whether the stop was delivered.
-    """
-
-    run: BurnInRun
-    attempts: list[BurnInAttempt]
-    limits: dict[str, list[SeriesLimit]]
-    names: dict[int, list[str]]
-    now: datetime
-    skew: timedelta = timedelta(0)
-    told_to_stop: dict[int, bool] = field(default_factory=dict)
-    said: dict[int, Said] = field(default_factory=dict)
-    state: BurnInRun.State | None = None
-    changes: list[dict[str, str]] = field(default_factory=list)
-    waits: list[str] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
-    intents: list[Intent] = field(default_factory=list)
-
-    @property
-    def profile(self) -> BurnInProfile:
-        """Return how the rack is burned in."""
-        return self.run.profile
-
-    @property
-    def is_overdue(self) -> bool:
-        """Return whether the state has lasted longer than trays may take to start or stop."""
-        return self.now - self.run.state_since > timedelta(seconds=self.profile.start_seconds)
-
-    def limits_of(self, attempt: BurnInAttempt) -> list[SeriesLimit]:
-        """Return the limits for the kind of a tray."""
-        return self.limits.get(attempt.unit.part_revision.part.kind, [])
-
-    def failed(self) -> list[BurnInAttempt]:
-        """Return the trays that failed, in this tick or before."""
-        return [attempt for attempt in self.attempts if attempt.state == Tray.FAILED]
-
-    def live(self) -> list[BurnInAttempt]:
-        """Return the trays that can still pass."""
-        return [attempt for attempt in self.attempts if attempt.state != Tray.FAILED]
+COMING_UP = frozenset({Tray.PENDING, Tray.STARTING})
 
 
 def decide(tick: Tick) -> None:
@@ -93,10 +26,19 @@ def decide(tick: Tick) -> None:
 
 
 def trays_to_poll(tick: Tick) -> list[BurnInAttempt]:
-    """Return the trays whose answer the state of the run needs."""
-    if tick.run.state == State.STOPPING:
-        return [attempt for attempt in tick.attempts if attempt.unit_id in tick.told_to_stop]
-    return tick.live() if tick.run.state in POLLED else []
+    """Return the trays whose answer the state of the run needs.
+
+    A tray that was taken out is asked no more once it failed, nor while the run is paused.
+    """
+    if tick.run.state not in POLLED:
+        return []
+    paused, stopping = tick.run.state == State.PAUSED, tick.run.state == State.STOPPING
+    return [
+        attempt
+        for attempt in tick.attempts
+        if (not stopping or attempt.unit_id in tick.told_to_stop)
+        and not (attempt.pk in tick.removed and (paused or attempt.state == Tray.FAILED))
+    ]
 
 
 def _leave_queue(tick: Tick) -> None:
@@ -105,14 +47,11 @@ def _leave_queue(tick: Tick) -> None:
 
 def _identify(tick: Tick) -> None:
     unknown = {attempt.pk: why for attempt in tick.live() if (why := _identify_tray(tick, attempt))}
-    if tick.failed():
-        _end_soak(tick)
-    elif not unknown:
+    _wait_or_fail(tick, unknown, "was not identified")
+    if not _settle(tick) and not unknown:
         tick.state = State.STARTING
         tick.intents.append(Intent(Kind.START, tick.attempts))
         _set_states(tick, tick.attempts, Tray.STARTING)
-    else:
-        _wait_or_fail(tick, unknown, "was not identified")
 
 
 def _identify_tray(tick: Tick, attempt: BurnInAttempt) -> str:
@@ -128,41 +67,91 @@ def _identify_tray(tick: Tick, attempt: BurnInAttempt) -> str:
 
 
 def _await_stress(tick: Tick) -> None:
-    idle: dict[int, str] = {}
-    for attempt in tick.live():
-        said = tick.said.get(attempt.pk)
-        if isinstance(said, TrayReading) and not _is_in_danger(tick, attempt, said, soaking=False):
-            if why := _find_fault(tick, attempt, said):
-                idle[attempt.pk] = why
-        elif not isinstance(said, TrayReading):
-            idle[attempt.pk] = said or "not asked yet"
-    if tick.failed():
-        _end_soak(tick)
-    elif idle:
-        _wait_or_fail(tick, idle, "did not start its stress")
-    else:
+    _watch_held(tick)
+    idle = {attempt.pk: why for attempt in tick.live() if (why := _bring_up(tick, attempt))}
+    _wait_or_fail(tick, idle, "did not start its stress")
+    if not _settle(tick) and not idle:
         _begin_soak(tick)
+
+
+def _bring_up(tick: Tick, attempt: BurnInAttempt) -> str:
+    """Take a tray a step nearer to its soak; return why it is not there, "" when it is or when it failed."""
+    if attempt.state == Tray.PENDING:
+        why = _identify_tray(tick, attempt)
+        if why or attempt.state == Tray.FAILED:
+            return why
+        tick.intents.append(Intent(Kind.START, [attempt], again=True))
+        _set_states(tick, [attempt], Tray.STARTING)
+        return "its stress is being started"
+    said = tick.said.get(attempt.pk)
+    if not isinstance(said, TrayReading):
+        return said or "not asked yet"
+    return "" if _is_in_danger(tick, attempt, said, soaking=False) else _find_fault(tick, attempt, said)
 
 
 def _begin_soak(tick: Tick) -> None:
     tick.state = State.SOAKING
-    for attempt in tick.attempts:
-        reading = tick.said[attempt.pk]
-        if isinstance(reading, TrayReading):
-            _note_good(tick, attempt, reading.taken_at, "the run was paused")
-    _set_states(tick, tick.attempts, Tray.RUNNING)
+    for attempt in tick.live():
+        _begin_tray(tick, attempt)
+
+
+def _begin_tray(tick: Tick, attempt: BurnInAttempt) -> None:
+    reading = tick.said[attempt.pk]
+    if isinstance(reading, TrayReading):
+        note_good(tick, attempt, reading.taken_at, "the run was paused")
+    _set_states(tick, [attempt], Tray.RUNNING)
 
 
 def _soak(tick: Tick) -> None:
+    _watch_held(tick)
     for attempt in tick.live():
         said = tick.said.get(attempt.pk)
-        if isinstance(said, TrayReading):
+        if attempt.state in COMING_UP:
+            _join(tick, attempt)
+        elif isinstance(said, TrayReading):
             _judge_reading(tick, attempt, said)
         elif said is not None:
             _note_miss(tick, attempt, tick.now, f"missed polls: {said}", said)
     tick.run.credited_seconds = _least_credit(tick.live(), tick.run.credited_seconds)
-    if tick.failed() or _is_soaked(tick):
+    if not _settle(tick) and _is_soaked(tick):
         _end_soak(tick)
+
+
+def _join(tick: Tick, attempt: BurnInAttempt) -> None:
+    """Bring up a tray that was swapped in while the others soak."""
+    why = _bring_up(tick, attempt)
+    if why:
+        _wait_or_fail(tick, {attempt.pk: why}, "did not start its stress")
+    elif attempt.state == Tray.STARTING:
+        _begin_tray(tick, attempt)
+
+
+def _watch_paused(tick: Tick) -> None:
+    for attempt in tick.attempts:
+        _watch(tick, attempt)
+    if not _settle(tick):
+        tick.waits = [tick.run.waits_for]
+
+
+def _watch_held(tick: Tick) -> None:
+    for attempt in tick.failed():
+        _watch(tick, attempt)
+
+
+def _watch(tick: Tick, attempt: BurnInAttempt) -> None:
+    """Look at a tray that does not soak for nothing but what endangers the rack."""
+    said = tick.said.get(attempt.pk)
+    if not isinstance(said, TrayReading):
+        return
+    elapsed = since_last_poll(attempt, said.taken_at, tick.profile)
+    limits = tick.limits_of(attempt)
+    breaches = note_samples(attempt.statistics, said.samples, limits, elapsed=elapsed, soaking=False)
+    reasons = [f"{attempt.slot.name} leaks: {in_short(list(said.leak))}."] if said.leak else []
+    reasons += [f"{attempt.slot.name}: {breach}" for breach in breaches]
+    for reason in reasons:
+        _fail(tick, attempt, reason)
+    tick.stops_rack |= bool(reasons)
+    attempt.last_poll_at = max(said.taken_at, attempt.last_poll_at or said.taken_at)
 
 
 def _least_credit(live: list[BurnInAttempt], otherwise: float) -> float:
@@ -170,7 +159,7 @@ def _least_credit(live: list[BurnInAttempt], otherwise: float) -> float:
 
 
 def _is_soaked(tick: Tick) -> bool:
-    steady = all(attempt.state == Tray.RUNNING for attempt in tick.attempts)
+    steady = all(attempt.state == Tray.RUNNING for attempt in tick.live())
     return steady and tick.run.credited_seconds >= tick.profile.required_seconds
 
 
@@ -181,7 +170,7 @@ def _judge_reading(tick: Tick, attempt: BurnInAttempt, reading: TrayReading) -> 
         _note_miss(tick, attempt, reading.taken_at, f"no good sample: {fault}", fault)
         return
     polled = "missed polls" if attempt.missed else "late polls"
-    _note_good(tick, attempt, reading.taken_at, _outage(attempt, reading.taken_at, tick.profile) or polled)
+    note_good(tick, attempt, reading.taken_at, outage(attempt, reading.taken_at, tick.profile) or polled)
     if attempt.state == Tray.SUSPECT:
         _set_states(tick, [attempt], Tray.RUNNING)
 
@@ -191,11 +180,12 @@ def _is_in_danger(tick: Tick, attempt: BurnInAttempt, reading: TrayReading, *, s
     if fault := _find_wrong(tick, attempt, reading):
         _fail(tick, attempt, fault)
     else:
-        elapsed = _since_last_poll(attempt, reading.taken_at, tick.profile)
+        elapsed = since_last_poll(attempt, reading.taken_at, tick.profile)
         limits = tick.limits_of(attempt)
         breaches = note_samples(attempt.statistics, reading.samples, limits, elapsed=elapsed, soaking=soaking)
         for breach in breaches:
             _fail(tick, attempt, f"{attempt.slot.name}: {breach}")
+            tick.stops_rack |= breach.stops_rack
     return attempt.state == Tray.FAILED
 
 
@@ -209,12 +199,6 @@ def _find_wrong(tick: Tick, attempt: BurnInAttempt, reading: TrayReading) -> str
     return find_identity_fault(reading, slot, tick.names[attempt.unit_id])
 
 
-def _since_last_poll(attempt: BurnInAttempt, at: datetime, profile: BurnInProfile) -> float:
-    if attempt.last_poll_at is None:
-        return 0.0
-    return min(max(0.0, (at - attempt.last_poll_at).total_seconds()), profile.max_gap_seconds)
-
-
 def _find_fault(tick: Tick, attempt: BurnInAttempt, reading: TrayReading) -> str:
     """Return why a reading is not a good one, or ""."""
     if not reading.stress_active:
@@ -225,22 +209,13 @@ def _find_fault(tick: Tick, attempt: BurnInAttempt, reading: TrayReading) -> str
     return f"no usable value of {in_short(missing)}" if missing else ""
 
 
-def _note_good(tick: Tick, attempt: BurnInAttempt, at: datetime, otherwise: str) -> None:
-    if attempt.last_good_at is not None and not is_unbroken(attempt, at, tick.profile):
-        _note_gap(tick, attempt, at, otherwise)
-    attempt.credited_seconds += earned_seconds(attempt, at, tick.profile)
-    attempt.missed, attempt.suspect_since = 0, None
-    attempt.last_good_at = max(at, attempt.last_good_at or at)
-    attempt.last_poll_at = max(at, attempt.last_poll_at or at)
-
-
 def _note_miss(tick: Tick, attempt: BurnInAttempt, at: datetime, cause: str, why: str) -> None:
     attempt.missed += 1
     if attempt.missed >= tick.profile.missed_polls and attempt.state == Tray.RUNNING:
         attempt.suspect_since = at
         _set_states(tick, [attempt], Tray.SUSPECT, why)
     if not is_unbroken(attempt, at, tick.profile):
-        _note_gap(tick, attempt, at, _outage(attempt, at, tick.profile) or cause)
+        note_gap(tick, attempt, at, outage(attempt, at, tick.profile) or cause)
     attempt.last_poll_at = max(at, attempt.last_poll_at or at)
     if attempt.state == Tray.SUSPECT:
         _lose_patience(tick, attempt, at, why)
@@ -258,33 +233,38 @@ def _lose_patience(tick: Tick, attempt: BurnInAttempt, at: datetime, why: str) -
         tick.waits.append(f"{attempt.slot.name} is suspect: {why}")
 
 
-def _outage(attempt: BurnInAttempt, at: datetime, profile: BurnInProfile) -> str:
-    seconds = outage_seconds(attempt, at, profile)
-    return f"our outage: nobody polled for {seconds:.0f} s" if seconds else ""
-
-
-def _note_gap(tick: Tick, attempt: BurnInAttempt, to_at: datetime, reason: str) -> None:
-    if attempt.last_good_at is not None and to_at > attempt.last_good_at:
-        tick.gaps.append(Gap(attempt=attempt, from_at=attempt.last_good_at, to_at=to_at, reason=reason[:200]))
-
-
 def _wait_or_fail(tick: Tick, why: dict[int, str], verb: str) -> None:
     for attempt in tick.attempts:
         if attempt.pk not in why:
             continue
-        if tick.is_overdue:
+        if tick.is_late(attempt):
             limit = f"{tick.profile.start_seconds:g} s"
             _fail(tick, attempt, f"{attempt.slot.name} {verb} within {limit}: {why[attempt.pk]}.")
         else:
             tick.waits.append(f"{attempt.slot.name}: {why[attempt.pk]}")
-    if tick.failed():
+
+
+def _settle(tick: Tick) -> bool:
+    """Draw the conclusions from failed trays: stop the rack, or those that failed now; return which it was.
+
+    Held trays wait to be swapped, as long as another one soaks and nothing endangers the rack.
+    """
+    failed = tick.failed()
+    if failed and not (tick.holds and tick.live() and not tick.endangers_rack):
         _end_soak(tick)
+        return True
+    fresh = [attempt for attempt in failed if attempt.pk not in tick.held]
+    if fresh:
+        tick.intents.append(Intent(Kind.STOP, fresh))
+    tick.waits += [f"{attempt.slot.name} failed: swap it, or abort the run" for attempt in failed]
+    return False
 
 
 def _end_soak(tick: Tick) -> None:
     """Go to STOPPING; every tray that may run stress is told to stop it."""
     if tick.run.state in STRESSED:
-        tick.intents.append(Intent(Kind.STOP, tick.attempts))
+        stressed = [attempt for attempt in tick.attempts if attempt.pk not in tick.held]
+        tick.intents = [Intent(Kind.STOP, stressed)]
     tick.state = State.STOPPING
 
 
@@ -361,6 +341,7 @@ STEPS: dict[BurnInRun.State, Callable[[Tick], None]] = {
     State.PREPARING: _identify,
     State.STARTING: _await_stress,
     State.SOAKING: _soak,
+    State.PAUSED: _watch_paused,
     State.STOPPING: _await_quiet,
     State.JUDGING: _judge,
 }

@@ -36,6 +36,7 @@ def record_verdict(
     A limit of the route on what was measured may turn a PASSED run into a FAILED one.
     """
     outcome, status = OUTCOMES[state]
+    superseded = _superseded(run)
     test = record_judged_test(
         unit=run.unit,
         result=Result(
@@ -44,11 +45,11 @@ def record_verdict(
             outcome=outcome,
             status=status,
             format=TestRun.Format.BURN_IN,
-            reasons=[*run.reasons, *_reservations(run)],
+            reasons=[*run.reasons, *_reservations(run, attempts, superseded)],
             started_at=run.soak_started_at or run.created_at,
             ended_at=at,
             measurements=measure_attempts(attempts, limits, required=run.profile.required_hours),
-            details=_details(run, attempts),
+            details=_details(run, attempts, superseded),
         ),
         configuration=configuration_digest(run.unit),
         by=SYSTEM,
@@ -93,6 +94,7 @@ def _hours(attempt: BurnInAttempt, required: float) -> Measurement:
         value=hours,
         unit="h",
         low=required,
+        text=_carried(attempt),
         verdict=Verdict.PASS if hours >= required else Verdict.FAIL,
     )
 
@@ -116,13 +118,39 @@ def _worst_value(attempt: BurnInAttempt, worst: Worst) -> Measurement:
     )
 
 
-def _reservations(run: BurnInRun) -> list[str]:
-    if run.profile.time_scale == 1:
-        return []
-    return [f"A demonstration: every second counted as {run.profile.time_scale:g}."]
+def _carried(attempt: BurnInAttempt) -> str:
+    hours = attempt.carried_seconds / 3600
+    return f"{hours:.2f} h of it taken over ({attempt.soak_clock})" if hours else ""
 
 
-def _details(run: BurnInRun, attempts: list[BurnInAttempt]) -> dict[str, Any]:
+def _superseded(run: BurnInRun) -> list[BurnInAttempt]:
+    """Return the attempts that a swap ended, by slot and number."""
+    attempts = BurnInAttempt.objects.filter(run=run, state=BurnInAttempt.State.SUPERSEDED)
+    return list(attempts.select_related("slot", "unit").defer("statistics"))
+
+
+def _reservations(
+    run: BurnInRun, attempts: list[BurnInAttempt], superseded: list[BurnInAttempt]
+) -> list[str]:
+    """Return what a reader of the verdict must know besides its reasons, in sentences."""
+    scale, policy = run.profile.time_scale, run.profile.swap_policy
+    demonstration = [f"A demonstration: every second counted as {scale:g}."] if scale != 1 else []
+    swaps = [
+        f"{old.slot.name} was swapped after {old.credited_seconds / 3600:.2f} h of {old.unit.serial}"
+        f" (soak clock: {policy})."
+        for old in superseded
+    ]
+    carried = [
+        f"{attempt.slot.name} took over {attempt.carried_seconds / 3600:.2f} h (soak clock: {policy})."
+        for attempt in attempts
+        if attempt.carried_seconds
+    ]
+    return [*demonstration, *swaps, *carried]
+
+
+def _details(
+    run: BurnInRun, attempts: list[BurnInAttempt], superseded: list[BurnInAttempt]
+) -> dict[str, Any]:
     return {
         "burn_in_run": str(run.uid),
         "profile": str(run.profile),
@@ -132,17 +160,22 @@ def _details(run: BurnInRun, attempts: list[BurnInAttempt]) -> dict[str, Any]:
         "time_scale": run.profile.time_scale,
         "abort_reason": run.abort_reason,
         "gaps": Gap.objects.filter(attempt__in=attempts).count(),
-        "trays": [
-            {
-                "slot": attempt.slot.name,
-                "serial": attempt.unit.serial,
-                "attempt": attempt.number,
-                "state": attempt.state,
-                "credited_hours": attempt.credited_seconds / 3600,
-                "reasons": attempt.reasons,
-            }
-            for attempt in attempts
-        ],
+        "retest_of": str(run.retest_of.uid) if run.retest_of else None,
+        "soak_clock": run.profile.swap_policy,
+        "trays": [_tray(attempt) for attempt in attempts],
+        "superseded": [_tray(attempt) for attempt in superseded],
+    }
+
+
+def _tray(attempt: BurnInAttempt) -> dict[str, Any]:
+    return {
+        "slot": attempt.slot.name,
+        "serial": attempt.unit.serial,
+        "attempt": attempt.number,
+        "state": attempt.state,
+        "credited_hours": attempt.credited_seconds / 3600,
+        "carried_hours": attempt.carried_seconds / 3600,
+        "reasons": attempt.reasons,
     }
 
 

@@ -27,8 +27,18 @@ from mes.burnin.serializers import (
     ReadingsSerializer,
     SetBmcSerializer,
     StartRunSerializer,
+    SwapTraySerializer,
 )
-from mes.burnin.services import abort_run, bays_of, pause_run, read_series, resume_run, set_bmc, start_run
+from mes.burnin.services import (
+    abort_run,
+    bays_of,
+    pause_run,
+    read_series,
+    resume_run,
+    set_bmc,
+    start_run,
+    swap_tray,
+)
 from mes.ledger.services import Actor
 from mes.rest import checked, perform
 from mes.serials.services import visible_unit
@@ -56,7 +66,7 @@ class BurnInRunFilter(FilterSet):
 class BurnInRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[BurnInRun]):
     """Start, watch and stop burn-in runs."""
 
-    queryset = BurnInRun.objects.select_related("unit", "profile", "bay")
+    queryset = BurnInRun.objects.select_related("unit", "profile", "bay", "retest_of")
     serializer_class = BurnInRunSerializer
     filterset_class = BurnInRunFilter
     lookup_field = "uid"
@@ -82,8 +92,8 @@ class BurnInRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewset
         unit = visible_unit(request.auth, given["unit"])
 
         def act(by: Actor) -> dict[str, Any]:
-            run = start_run(unit=unit, profile=given["profile"], bay=given.get("bay"), by=by)
-            return self._shown(run)
+            options = {name: given[name] for name in ("bay", "retest_of") if name in given}
+            return self._shown(start_run(unit=unit, profile=given["profile"], by=by, **options))
 
         return perform(request, act, created=True)
 
@@ -107,6 +117,18 @@ class BurnInRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewset
         require_floor(request.auth, request.user, "burnin.change_burninrun")
         run = self.get_object()
         return perform(request, lambda by: self._shown(resume_run(run=run, by=by)))
+
+    @extend_schema(request=SwapTraySerializer, responses={200: BurnInRunDetailSerializer})
+    @action(detail=True, methods=["post"])
+    def swap(self, request: Request, uid: str) -> Response:
+        """Let the tray that was newly installed in a slot take the place of the one before."""
+        require_floor(request.auth, request.user, "burnin.change_burninrun")
+        run, given = self.get_object(), checked(SwapTraySerializer(data=request.data))
+
+        def act(by: Actor) -> dict[str, Any]:
+            return self._shown(swap_tray(run=run, slot=given["slot"], reason=given["reason"], by=by))
+
+        return perform(request, act)
 
     @extend_schema(request=AbortRunSerializer, responses={200: BurnInRunDetailSerializer})
     @action(detail=True, methods=["post"])

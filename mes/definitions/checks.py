@@ -1,6 +1,6 @@
 """The rules between the rows of a pack, and between them and what is stored. Each yields problems.
 
-Those of routes are in ``route_checks``.
+Those of routes are in ``route_checks``, those of burn-in in ``burn_in_checks``.
 """
 
 from collections import defaultdict
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 
 from mes.cabling.services import Drawn, End, Made, plan_faults
+from mes.definitions.burn_in_checks import BURN_IN_CHECKS
 from mes.definitions.route_checks import ROUTE_CHECKS
 from mes.definitions.rows import Problem, Row, World
 from mes.definitions.schema import Name
@@ -278,5 +279,6 @@ CHECKS: tuple[Callable[[World], Iterator[Problem]], ...] = (
     _coolants,
     _safety_plans,
     _cable_plans,
+    *BURN_IN_CHECKS,
     *ROUTE_CHECKS,
 )

@@ -11,10 +11,10 @@ from django.utils import timezone
 
 from mes.burnin.intents import deliver_due
 from mes.burnin.models import BurnInAttempt, BurnInProfile, BurnInRun, SeriesLimit
-from mes.burnin.services import set_bmc, start_run
+from mes.burnin.services import set_bmc, start_run, swap_tray
 from mes.burnin.tick import advance_run
 from mes.products.models import PartRevision, Slot
-from mes.racks.services import install_unit
+from mes.racks.services import install_unit, remove_unit
 from mes.serials.models import Unit
 from mes.simulators.bmc import SimulatorThread, running_simulator
 from mes.simulators.bmc_identity import TrayIdentity
@@ -83,8 +83,11 @@ def make_profile(
 class Bench:
     """A run on simulated trays; the test is its beat and its worker."""
 
-    def __init__(self, simulator: SimulatorThread, rack: Unit, trays: list[Unit], profile: BurnInProfile):
+    def __init__(
+        self, simulator: SimulatorThread, rack: Unit, trays: list[Unit], profile: BurnInProfile, spare: Unit
+    ) -> None:
         self.simulator, self.rack, self.trays, self.profile = simulator, rack, trays, profile
+        self.spare = spare
         self.run = start_run(unit=rack, profile=profile, by=TESTER)
 
     def fault(self, tray: int, name: str, **when: Any) -> None:
@@ -95,6 +98,19 @@ class Bench:
 
     def attempt(self, tray: int) -> BurnInAttempt:
         return BurnInAttempt.objects.get(run=self.run, unit=self.trays[tray])
+
+    def exchange(self) -> None:
+        """Take the second tray out and put the spare into its slot, as a technician does."""
+        slot = self.rack.part_revision.slots.get(name="C2")
+        remove_unit(parent=self.rack, slot=slot, reason="failed", by=TESTER)
+        install_unit(parent=self.rack, slot=slot, child=self.spare, by=TESTER)
+        self.trays[1], self.spare = self.spare, self.trays[1]
+
+    def swap(self) -> BurnInRun:
+        """Exchange the second tray and say so to the run."""
+        self.exchange()
+        self.run = swap_tray(run=self.run, slot="C2", reason="fan dead", by=TESTER)
+        return self.run
 
     def tick(self) -> bool:
         """Make the run due and bring it one step on."""
@@ -142,11 +158,13 @@ class Bench:
 
 @contextmanager
 def bench(trays: int = 2, *, limits: tuple[dict[str, Any], ...] = LIMITS, **profile: Any) -> Iterator[Bench]:
-    """Run a rack of simulated trays whose run is queued."""
+    """Run a rack of simulated trays whose run is queued; beside it stands a spare for its second slot."""
     rack, units = make_rack(trays)
+    spare = make_unit(units[0].part_revision)
     identities = [TrayIdentity(unit.serial, slot_number=number) for number, unit in enumerate(units, start=1)]
-    with running_simulator(identities) as simulator:
-        for unit in units:
+    with running_simulator([*identities, TrayIdentity(spare.serial, slot_number=2)]) as simulator:
+        for unit in (*units, spare):
             url = simulator.url(unit.serial)
             set_bmc(unit=unit, url=url, username="factory", password="simulator", by=TESTER)
-        yield Bench(simulator, rack, units, make_profile(rack.part_revision, limits=limits, **profile))
+        chosen = make_profile(rack.part_revision, limits=limits, **profile)
+        yield Bench(simulator, rack, units, chosen, spare)

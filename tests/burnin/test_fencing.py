@@ -9,7 +9,8 @@ from django.db.models import QuerySet
 
 from mes.burnin import tick
 from mes.burnin.models import BurnInAttempt, BurnInRun, Poll
-from mes.burnin.transitions import Tick, decide
+from mes.burnin.transitions import decide
+from mes.burnin.working import Tick
 from mes.ledger.models import Event
 from mes.testing.models import TestRun
 from tests.burnin.builders import Bench, bench

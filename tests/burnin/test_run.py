@@ -15,7 +15,8 @@ from mes.burnin.models import BurnInAttempt, BurnInRun, Gap, Poll
 from mes.burnin.redfish import BmcAddress, RedfishClient
 from mes.burnin.services import abort_run, pause_run, resume_run, start_run
 from mes.burnin.tick import advance_run
-from mes.burnin.transitions import Tick, decide
+from mes.burnin.transitions import decide
+from mes.burnin.working import Tick
 from mes.ledger.models import OutboxMessage
 from mes.ledger.services import events_of
 from mes.racks.services import configuration_digest
@@ -323,7 +324,8 @@ def test_a_pause_stops_the_clock_and_says_what_the_stress_does(keep_stress: bool
         rig.until_soaking()
         rig.run = pause_run(run=rig.run, reason="filter change", by=TESTER, keep_stress=keep_stress)
         credit = rig.attempt(0).credited_seconds
-        assert not rig.tick() and rig.run.state == "paused"
+        assert rig.tick() and rig.run.state == "paused"
+        assert rig.attempt(0).credited_seconds == credit
         assert rig.stressed() == [keep_stress, keep_stress]
         assert "filter change" in rig.run.waits_for
         rig.run = resume_run(run=rig.run, by=TESTER)

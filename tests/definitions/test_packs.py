@@ -196,6 +196,16 @@ BAD = {
         "required_hours: 0 # HERE",
         "required_hours must be greater than 0",
     ),
+    "a least soak after a swap that nothing asks for": (
+        "required_hours: 72",
+        "required_hours: 72\n    swap_min_hours: 24 # HERE",
+        "only soak_clock 'continue' takes swap_min_hours",
+    ),
+    "a longer soak after a swap than before": (
+        "required_hours: 72",
+        "required_hours: 72\n    soak_clock: continue\n    swap_min_hours: 73 # HERE",
+        "swap_min_hours must be from 0 to 72",
+    ),
     "more violations than samples": (
         "unit: Cel, high: 87}",
         "unit: Cel, high: 87, violations: 3, window: 2} # HERE",

@@ -1,0 +1,96 @@
+"""What one tick works on, and what it decides. Nothing here is saved, and nothing decided."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from mes.burnin.intents import Kind
+from mes.burnin.models import BurnInAttempt, BurnInProfile, BurnInRun, Gap, SeriesLimit
+from mes.burnin.redfish import TrayReading
+
+State = BurnInRun.State
+Tray = BurnInAttempt.State
+
+# What a tray said: its reading, or in words why there is none.
+Said = TrayReading | str
+
+POLLED = frozenset({State.PREPARING, State.STARTING, State.SOAKING, State.PAUSED, State.STOPPING})
+STRESSED = frozenset({State.STARTING, State.SOAKING, State.PAUSED})
+
+
+@dataclass(slots=True)
+class Intent:
+    """Something the trays are to be told, once it is committed; ``again`` when told before."""
+
+    kind: Kind
+    attempts: list[BurnInAttempt]
+    again: bool = False
+
+
+@dataclass(slots=True)
+class Tick:
+    """What a tick works on, and what it decides. Times are on the database's clock, ours plus ``skew``.
+
+    ``said`` holds by attempt what came back; a tray that is not in it was not asked. ``told_to_stop`` holds
+    by unit whether the stop was delivered; ``removed`` the attempts whose tray is in its slot no more.
+    ``held`` are those that had failed before; ``stops_rack``: one failed by what no tray may go on beside.
+    """
+
+    run: BurnInRun
+    attempts: list[BurnInAttempt]
+    limits: dict[str, list[SeriesLimit]]
+    names: dict[int, list[str]]
+    now: datetime
+    skew: timedelta = timedelta(0)
+    told_to_stop: dict[int, bool] = field(default_factory=dict)
+    removed: frozenset[int] = frozenset()
+    held: frozenset[int] = field(init=False)
+    said: dict[int, Said] = field(default_factory=dict)
+    state: BurnInRun.State | None = None
+    changes: list[dict[str, str]] = field(default_factory=list)
+    waits: list[str] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    intents: list[Intent] = field(default_factory=list)
+    stops_rack: bool = False
+
+    def __post_init__(self) -> None:
+        self.held = frozenset(attempt.pk for attempt in self.failed())
+
+    @property
+    def profile(self) -> BurnInProfile:
+        """Return how the rack is burned in."""
+        return self.run.profile
+
+    @property
+    def is_overdue(self) -> bool:
+        """Return whether the state has lasted longer than trays may take to start or stop."""
+        return self.now - self.run.state_since > timedelta(seconds=self.profile.start_seconds)
+
+    @property
+    def holds(self) -> bool:
+        """Return whether a failed tray is held while the others go on; before anything runs it never is."""
+        policy = self.profile.on_failure == BurnInProfile.OnFailure.HOLD
+        return policy and self.run.state in {State.STARTING, State.SOAKING}
+
+    @property
+    def endangers_rack(self) -> bool:
+        """Return whether every tray must stop at once: one leaks, or broke a limit that stops the rack."""
+        leaking = any(isinstance(said, TrayReading) and said.leak for said in self.said.values())
+        return self.stops_rack or leaking
+
+    def is_late(self, attempt: BurnInAttempt) -> bool:
+        """Return whether a tray takes longer to come up than it may; one swapped in counts from the swap."""
+        if self.run.state != State.SOAKING:
+            return self.is_overdue
+        return self.now - attempt.opened_at > timedelta(seconds=self.profile.start_seconds)
+
+    def limits_of(self, attempt: BurnInAttempt) -> list[SeriesLimit]:
+        """Return the limits for the kind of a tray."""
+        return self.limits.get(attempt.unit.part_revision.part.kind, [])
+
+    def failed(self) -> list[BurnInAttempt]:
+        """Return the trays that failed, in this tick or before."""
+        return [attempt for attempt in self.attempts if attempt.state == Tray.FAILED]
+
+    def live(self) -> list[BurnInAttempt]:
+        """Return the trays that can still pass."""
+        return [attempt for attempt in self.attempts if attempt.state != Tray.FAILED]
