@@ -30,7 +30,7 @@ def pause_run(*, run: BurnInRun, reason: str, by: Actor, keep_stress: bool) -> B
     attempts = _live_attempts(run)
     save_gaps([gap for attempt in attempts if (gap := _pause_gap(attempt, now, reason))])
     if not keep_stress:
-        enqueue(run=run, attempts=attempts, kind=Kind.STOP, occasion=run.epoch + 1)
+        enqueue(run=run, attempts=attempts, kind=Kind.STOP, occasion=str(run.epoch + 1))
     _rewind(attempts, keep_stress=keep_stress)
     doing = "stress kept on" if keep_stress else "stress off"
     payload = {"reason": reason, "keep_stress": keep_stress, "credited_seconds": run.credited_seconds}

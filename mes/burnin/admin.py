@@ -19,8 +19,16 @@ from mes.backoffice import (
     display,
     may,
 )
-from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInBay, BurnInProfile, BurnInRun, SeriesLimit
-from mes.burnin.services import abort_run, pause_run, resume_run, swap_tray
+from mes.burnin.models import (
+    BmcEndpoint,
+    BurnInAttempt,
+    BurnInBay,
+    BurnInPhase,
+    BurnInProfile,
+    BurnInRun,
+    SeriesLimit,
+)
+from mes.burnin.services import abort_run, pause_run, require_sound_phases, resume_run, swap_tray
 from mes.ledger.services import Actor
 
 PAUSES = {
@@ -47,6 +55,12 @@ class SwapForm(ReasonForm):
         self.fields["slot"] = forms.ChoiceField(choices=choices, widget=Select())
 
 
+class BurnInPhaseInline(DraftInline):
+    """The phases of a profile."""
+
+    model = BurnInPhase
+
+
 class SeriesLimitInline(DraftInline):
     """The limits of a profile."""
 
@@ -62,7 +76,11 @@ class BurnInProfileAdmin(DefinitionAdmin):
     list_select_related = ("part",)
     search_fields = ("name",)
     readonly_fields = ("released_at",)
-    inlines = (SeriesLimitInline,)
+    inlines = (BurnInPhaseInline, SeriesLimitInline)
+
+    def check_release(self, row: BurnInProfile) -> None:
+        """Refuse with ``phases_unsound`` phases that do not make up the soak."""
+        require_sound_phases(row)
 
 
 @admin.register(BurnInBay)
@@ -103,7 +121,8 @@ class BurnInRunAdmin(FactAdmin):
     ordering = ("-id",)
     sortable_by = ()
     fields = (
-        *("unit", "profile", "shown_state", "state_since", "waits_for", "bay", "soaked", "reasons"),
+        *("unit", "profile", "shown_state", "state_since", "waits_for", "bay", "soaked", "phase", "step"),
+        "reasons",
         *("started_by", "retest_of", "created_at", "soak_started_at", "ended_at", "abort_reason"),
     )
     inlines = (AttemptInline,)

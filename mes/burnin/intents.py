@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F, QuerySet
@@ -13,6 +14,7 @@ from django.utils import timezone
 
 from mes.burnin.bmc import find_address, remembered
 from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInRun
+from mes.burnin.phases import Step
 from mes.burnin.redfish import BmcAddress, RedfishClient, RedfishError, Timeouts
 from mes.ledger.models import OutboxMessage
 
@@ -35,28 +37,39 @@ class Kind(StrEnum):
 
 
 def enqueue(
-    *, run: BurnInRun, attempts: Iterable[BurnInAttempt], kind: Kind, occasion: int | None = None
+    *,
+    run: BurnInRun,
+    attempts: Iterable[BurnInAttempt],
+    kind: Kind,
+    occasion: str = "",
+    step: Step | None = None,
 ) -> None:
     """Write one intent per attempt into the outbox; call it in the transaction of the state it belongs to.
 
     ``occasion`` tells intents of the same kind apart that an attempt rightly gets more than once. Whatever
-    was not yet delivered to the same units is abandoned: an old start must not arrive after a stop.
+    was not yet delivered to the same units is abandoned: an old start must not arrive after a stop. A start
+    needs the ``step`` that it begins.
     """
     told = list(attempts)
     units = [attempt.unit_id for attempt in told]
     waiting().filter(payload__unit__in=units).update(
         abandoned_at=Now(), last_error="overtaken by a later intent"
     )
-    suffix = "" if occasion is None else f":{occasion}"
+    suffix = f":{occasion}" if occasion else ""
     messages = [
         OutboxMessage(
             key=f"{run.uid}:{attempt.slot.name}:{attempt.number}:{kind}{suffix}",
             topic=TOPIC,
-            payload={"kind": kind, "unit": attempt.unit_id, "stressor": run.profile.stressor},
+            payload={"kind": kind, "unit": attempt.unit_id, **(_stress(attempt, step) if step else {})},
         )
         for attempt in told
     ]
     OutboxMessage.objects.bulk_create(messages, ignore_conflicts=True)
+
+
+def _stress(attempt: BurnInAttempt, step: Step) -> dict[str, Any]:
+    kind = attempt.unit.part_revision.part.kind
+    return {"stressor": step.stressor_of(kind), "load_percent": step.load_percent}
 
 
 def waiting() -> QuerySet[OutboxMessage]:
@@ -131,7 +144,8 @@ async def _send(message: OutboxMessage, address: BmcAddress) -> str:
     try:
         async with asyncio.timeout(SEND_SECONDS), client:
             if message.payload["kind"] == Kind.START:
-                await client.start_stress(message.payload["stressor"], message.key)
+                payload = message.payload
+                await client.start_stress(payload["stressor"], message.key, payload.get("load_percent"))
             else:
                 await client.stop_stress(message.key)
     except RedfishError as error:

@@ -26,6 +26,12 @@ class BurnInProfile(Released):
         RESTART_RACK = "restart_rack", "every tray starts at 0"
         CONTINUE = "continue", "the new tray soaks what is left"
 
+    class GapPolicy(models.TextChoices):
+        NOT_COUNTED = "not_counted", "it earns nothing"
+        RESTART_PHASE = "restart_phase", "the tray soaks its phase again"
+        RESTART_RUN = "restart_run", "the tray soaks from 0"
+        FAIL = "fail", "the tray fails"
+
     name = models.CharField(max_length=60)
     version = models.CharField(max_length=20)
     part = models.ForeignKey(Part, on_delete=models.PROTECT, related_name="burn_in_profiles")
@@ -73,6 +79,16 @@ class BurnInProfile(Released):
     swap_min_hours = models.FloatField(
         null=True, blank=True, help_text="With continue: the least that a new tray soaks, in hours."
     )
+    gap_policy = models.CharField(  # noqa: DJ001
+        max_length=13,
+        choices=GapPolicy.choices,
+        null=True,
+        blank=True,
+        help_text="What a gap longer than gap_seconds does to a tray; empty: it earns nothing.",
+    )
+    gap_seconds = models.FloatField(
+        null=True, blank=True, help_text="Longer gaps fall under gap_policy; empty: max_gap_seconds."
+    )
 
     class Meta:
         constraints = [
@@ -97,6 +113,46 @@ class BurnInProfile(Released):
         return self.soak_clock or self.SoakClock.RESTART_TRAY
 
 
+class BurnInPhase(models.Model):
+    """A part of a soak under one kind of stress; the phases of a profile last as long as it asks for."""
+
+    class Kind(models.TextChoices):
+        RAMP = "ramp", "rising load"
+        STEADY = "steady", "one load"
+        THERMAL_CYCLE = "thermal_cycle", "load and idle by turns"
+        POWER_STEP = "power_step", "two loads by turns"
+
+    profile = models.ForeignKey(BurnInProfile, on_delete=models.CASCADE, related_name="phases")
+    name = models.CharField(max_length=40)
+    order = models.PositiveSmallIntegerField()
+    kind = models.CharField(max_length=13, choices=Kind.choices)
+    hours = models.FloatField(help_text="Of credited soak time.")
+    load_percent = models.FloatField(default=100, help_text="0 is idle.")
+    to_load_percent = models.FloatField(
+        null=True, blank=True, help_text="Last load of a ramp, other load of power steps; of no other kind."
+    )
+    steps = models.PositiveSmallIntegerField(default=1, help_text="Steps of a ramp, cycles of the others.")
+    stressor = models.CharField(max_length=60, blank=True, help_text="Empty: that of the profile.")
+    stressors = models.JSONField(
+        default=dict, blank=True, help_text="By unit kind, where kinds of tray need different ones."
+    )
+    assumption = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["order"]
+        constraints = [
+            models.UniqueConstraint(fields=["profile", "name"], name="burn_in_phase_once"),
+            models.UniqueConstraint(fields=["profile", "order"], name="one_burn_in_phase_at_a_time"),
+            models.CheckConstraint(
+                condition=Q(hours__gt=0, steps__gt=0, load_percent__gte=0, load_percent__lte=100),
+                name="burn_in_phase_positive",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class SeriesLimit(models.Model):
     """What the series of a group must keep to: fewer than ``violations`` of the last ``window`` outside."""
 
@@ -114,6 +170,9 @@ class SeriesLimit(models.Model):
     violations = models.PositiveSmallIntegerField(default=3, help_text="n of m: this many ...")
     window = models.PositiveSmallIntegerField(default=5, help_text="... of the last so many samples.")
     action = models.CharField(max_length=9, choices=Action.choices, default=Action.FAIL_TRAY)
+    phases = models.JSONField(
+        null=True, blank=True, help_text="Names of the phases in which it is watched; empty: in all."
+    )
     assumption = models.TextField(blank=True)
 
     class Meta:
@@ -212,6 +271,8 @@ class BurnInRun(Stream):
     soak_started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     credited_seconds = models.FloatField(default=0, help_text="Of the tray that has soaked least.")
+    phase = models.CharField(max_length=40, blank=True, help_text="That the trays were told last.")
+    step = models.PositiveSmallIntegerField(default=1, help_text="Of the phase, from 1.")
     abort_reason = models.CharField(max_length=300, blank=True)
     reasons = models.JSONField(default=list, help_text="What decided the verdict, in sentences.")
 

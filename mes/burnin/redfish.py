@@ -104,9 +104,13 @@ class RedfishClient:
         with self._checked_answers():
             return await collect_ports(self._session)
 
-    async def start_stress(self, profile: str, intent_key: str) -> None:
-        """Start the stress workload; the BMC carries out each intent key once, however often it is sent."""
-        await self._act(START_STRESS, {"Profile": profile, "IntentKey": intent_key})
+    async def start_stress(self, profile: str, intent_key: str, load_percent: float | None = None) -> None:
+        """Start the stress workload; the BMC carries out each intent key once, however often it is sent.
+
+        A load of less than 100 is sent as ``LoadPercent``; an agent that does not know it refuses.
+        """
+        load = {} if load_percent in {None, 100.0} else {"LoadPercent": load_percent}
+        await self._act(START_STRESS, {"Profile": profile, "IntentKey": intent_key, **load})
 
     async def stop_stress(self, intent_key: str) -> None:
         """Stop the stress workload; see start_stress about the key."""

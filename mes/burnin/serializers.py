@@ -58,7 +58,8 @@ class BurnInRunSerializer(serializers.ModelSerializer[BurnInRun]):
                 "waits_for",
                 "bay",
             ),
-            *("credited_seconds", "required_seconds", "started_by", "created_at", "soak_started_at"),
+            *("credited_seconds", "required_seconds", "phase", "step"),
+            *("started_by", "created_at", "soak_started_at"),
             *("ended_at", "abort_reason", "reasons", "retest_of"),
         )
 

@@ -8,6 +8,7 @@ from mes.burnin.acts import abort_run, pause_run, resume_run
 from mes.burnin.bays import BayStatus, Wall, bays_of, wall_of
 from mes.burnin.bmc import find_address
 from mes.burnin.models import BmcEndpoint
+from mes.burnin.phase_rules import PHASE_COLUMNS, find_phase_faults, require_sound_phases
 from mes.burnin.port_reading import read_ports
 from mes.burnin.queueing import start_run
 from mes.burnin.redfish import BmcAddress, Component, Inventory, RedfishError, read_inventories
@@ -22,6 +23,7 @@ from mes.serials.models import Unit
 from mes.serials.services import lock_units
 
 __all__ = [
+    "PHASE_COLUMNS",
     "BayStatus",
     "BmcAddress",
     "Component",
@@ -34,11 +36,13 @@ __all__ = [
     "abort_run",
     "bays_of",
     "find_address",
+    "find_phase_faults",
     "pause_run",
     "read_inventories",
     "read_ports",
     "read_series",
     "require_bmc_url",
+    "require_sound_phases",
     "resume_run",
     "set_bmc",
     "start_run",

@@ -21,6 +21,7 @@ from mes.burnin.bays import find_bay, needs_bay
 from mes.burnin.bmc import MEMORIES, find_address
 from mes.burnin.judging import is_urgent
 from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInProfile, BurnInRun, Gap, SeriesLimit
+from mes.burnin.phases import plan_of
 from mes.burnin.redfish import BmcAddress, RedfishError, TrayReading, read_trays
 from mes.burnin.telemetry import save_polls
 from mes.burnin.transitions import decide, trays_to_poll
@@ -38,6 +39,7 @@ URGENT_SECONDS = 0.5
 WRITTEN = (
     "state",
     "credited_seconds",
+    "carried_seconds",
     "last_good_at",
     "last_poll_at",
     "missed",
@@ -110,7 +112,8 @@ def _load(run: BurnInRun, *, now: datetime, skew: timedelta) -> Tick:
     for unit_id, value in Identifier.objects.filter(unit__in=names).values_list("unit", "value"):
         names[unit_id].append(value)
     stopped = intents.stops_of(run) if run.state == State.STOPPING else {}
-    return Tick(run, rows, limits, names, now, skew, stopped, removed)
+    plan = plan_of(run.profile, run.profile.phases.all())
+    return Tick(run, rows, limits, names, now, skew, stopped, removed, plan)
 
 
 def _poll(tick: Tick) -> dict[int, Said]:
@@ -188,6 +191,8 @@ def _commit(tick: Tick) -> bool:
             lease_until=None,
             next_due_at=tick.now + timedelta(seconds=wait),
             credited_seconds=run.credited_seconds,
+            phase=run.phase,
+            step=run.step,
             waits_for="; ".join(tick.waits)[:200],
             reasons=run.reasons,
         ):
@@ -224,8 +229,12 @@ def _write(tick: Tick) -> None:
     if tick.said or tick.changes:
         BurnInAttempt.objects.bulk_update(tick.attempts, WRITTEN)
     for intent in tick.intents:
-        occasion = tick.run.epoch if intent.again else None
-        intents.enqueue(run=tick.run, attempts=intent.attempts, kind=intent.kind, occasion=occasion)
+        occasion = f"{tick.run.phase}.{tick.run.step}:{tick.run.epoch}" if intent.again else ""
+        kind = intents.Kind.STOP if tick.step.is_idle else intent.kind
+        intents.enqueue(run=tick.run, attempts=intent.attempts, kind=kind, occasion=occasion, step=tick.step)
+    if tick.has_new_step:
+        payload = {**tick.step.facts(), "credited_seconds": tick.run.credited_seconds}
+        record(advance(tick.run, "burn_in.phase", by=SYSTEM, payload=payload))
     if tick.state in BurnInRun.ENDED:
         record_verdict(
             run=tick.run, attempts=tick.attempts, limits=tick.limits, state=tick.state, at=tick.now

@@ -50,7 +50,10 @@ def _identify(tick: Tick) -> None:
     _wait_or_fail(tick, unknown, "was not identified")
     if not _settle(tick) and not unknown:
         tick.state = State.STARTING
-        tick.intents.append(Intent(Kind.START, tick.attempts))
+        tick.follow_plan()
+        tick.has_new_step = bool(tick.step.phase)
+        if not tick.step.is_idle:
+            tick.intents.append(Intent(Kind.START, tick.attempts))
         _set_states(tick, tick.attempts, Tray.STARTING)
 
 
@@ -70,8 +73,18 @@ def _await_stress(tick: Tick) -> None:
     _watch_held(tick)
     idle = {attempt.pk: why for attempt in tick.live() if (why := _bring_up(tick, attempt))}
     _wait_or_fail(tick, idle, "did not start its stress")
-    if not _settle(tick) and not idle:
+    if not _settle(tick) and not _go_on(tick) and not idle:
         _begin_soak(tick)
+
+
+def _go_on(tick: Tick) -> bool:
+    """Tell the trays when another step of the profile has come; return whether it has."""
+    has_come = tick.follow_plan()
+    if has_come:
+        told = {attempt.pk for intent in tick.intents for attempt in intent.attempts}
+        others = [each for each in tick.live() if each.state != Tray.PENDING and each.pk not in told]
+        tick.intents.append(Intent(Kind.START, others, again=True))
+    return has_come
 
 
 def _bring_up(tick: Tick, attempt: BurnInAttempt) -> str:
@@ -93,13 +106,16 @@ def _begin_soak(tick: Tick) -> None:
     tick.state = State.SOAKING
     for attempt in tick.live():
         _begin_tray(tick, attempt)
+    _settle(tick)
 
 
 def _begin_tray(tick: Tick, attempt: BurnInAttempt) -> None:
-    reading = tick.said[attempt.pk]
+    reading, fault = tick.said[attempt.pk], ""
     if isinstance(reading, TrayReading):
-        note_good(tick, attempt, reading.taken_at, "the run was paused")
+        fault = note_good(tick, attempt, reading.taken_at, "the run was paused")
     _set_states(tick, [attempt], Tray.RUNNING)
+    if fault:
+        _fail(tick, attempt, fault)
 
 
 def _soak(tick: Tick) -> None:
@@ -113,8 +129,12 @@ def _soak(tick: Tick) -> None:
         elif said is not None:
             _note_miss(tick, attempt, tick.now, f"missed polls: {said}", said)
     tick.run.credited_seconds = _least_credit(tick.live(), tick.run.credited_seconds)
-    if not _settle(tick) and _is_soaked(tick):
+    if _settle(tick):
+        return
+    if _is_soaked(tick):
         _end_soak(tick)
+    else:
+        _go_on(tick)
 
 
 def _join(tick: Tick, attempt: BurnInAttempt) -> None:
@@ -170,8 +190,10 @@ def _judge_reading(tick: Tick, attempt: BurnInAttempt, reading: TrayReading) -> 
         _note_miss(tick, attempt, reading.taken_at, f"no good sample: {fault}", fault)
         return
     polled = "missed polls" if attempt.missed else "late polls"
-    note_good(tick, attempt, reading.taken_at, outage(attempt, reading.taken_at, tick.profile) or polled)
-    if attempt.state == Tray.SUSPECT:
+    otherwise = outage(attempt, reading.taken_at, tick.profile) or polled
+    if fault := note_good(tick, attempt, reading.taken_at, otherwise):
+        _fail(tick, attempt, fault)
+    elif attempt.state == Tray.SUSPECT:
         _set_states(tick, [attempt], Tray.RUNNING)
 
 
@@ -201,12 +223,18 @@ def _find_wrong(tick: Tick, attempt: BurnInAttempt, reading: TrayReading) -> str
 
 def _find_fault(tick: Tick, attempt: BurnInAttempt, reading: TrayReading) -> str:
     """Return why a reading is not a good one, or ""."""
-    if not reading.stress_active:
-        return "its stress is not running"
+    if fault := _find_wrong_stress(tick, reading):
+        return fault
     if attempt.boot_id and not reading.boot_id:
         return "the BMC reports no boot time"
     missing = find_missing(reading.samples, tick.limits_of(attempt), attempt.statistics)
     return f"no usable value of {in_short(missing)}" if missing else ""
+
+
+def _find_wrong_stress(tick: Tick, reading: TrayReading) -> str:
+    if tick.step.is_idle:
+        return _why_stressed(reading)
+    return "" if reading.stress_active else "its stress is not running"
 
 
 def _note_miss(tick: Tick, attempt: BurnInAttempt, at: datetime, cause: str, why: str) -> None:
@@ -290,11 +318,13 @@ STILL_RUNNING = "its stress is still running"
 
 def _why_noisy(tick: Tick, attempt: BurnInAttempt) -> str:
     said = tick.said.get(attempt.pk)
-    if not isinstance(said, TrayReading):
-        return said or "not asked yet"
-    if said.stress_active is None:
+    return _why_stressed(said) if isinstance(said, TrayReading) else said or "not asked yet"
+
+
+def _why_stressed(reading: TrayReading) -> str:
+    if reading.stress_active is None:
         return "the BMC does not tell whether its stress is running"
-    return STILL_RUNNING if said.stress_active else ""
+    return STILL_RUNNING if reading.stress_active else ""
 
 
 def _among(tick: Tick, keys: Iterable[int]) -> list[BurnInAttempt]:

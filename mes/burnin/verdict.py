@@ -6,7 +6,7 @@ from typing import Any
 
 from mes.burnin.judging import Worst, bounds, find_worst
 from mes.burnin.models import BurnInAttempt, BurnInRun, Gap, SeriesLimit
-from mes.ledger.services import SYSTEM, advance, record
+from mes.ledger.services import SYSTEM, advance, events_of, record
 from mes.products.models import Gate, Operation
 from mes.racks.services import configuration_digest
 from mes.testing.models import Measurement, TestRun
@@ -162,9 +162,30 @@ def _details(
         "gaps": Gap.objects.filter(attempt__in=attempts).count(),
         "retest_of": str(run.retest_of.uid) if run.retest_of else None,
         "soak_clock": run.profile.swap_policy,
+        "phases": _phases(run),
         "trays": [_tray(attempt) for attempt in attempts],
         "superseded": [_tray(attempt) for attempt in superseded],
     }
+
+
+def _phases(run: BurnInRun) -> list[dict[str, Any]]:
+    """Return each phase that the run was in, with its hours by the profile, and from when to when it lasted.
+
+    A phase that was gone back to is there again.
+    """
+    kinds = ["burn_in.phase", f"burn_in.{BurnInRun.State.STOPPING}", "burn_in.abort_asked"]
+    found: list[dict[str, Any]] = []
+    hours = {phase.name: phase.hours for phase in run.profile.phases.all()}
+    for event in events_of(run).filter(kind__in=kinds) if hours else []:
+        name = event.payload.get("phase", "")
+        if found and found[-1]["name"] == name:
+            continue
+        at = event.at.isoformat()
+        if found and found[-1]["ended_at"] is None:
+            found[-1]["ended_at"] = at
+        if name:
+            found.append({"name": name, "hours": hours[name], "started_at": at, "ended_at": None})
+    return found
 
 
 def _tray(attempt: BurnInAttempt) -> dict[str, Any]:

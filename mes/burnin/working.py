@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from mes.burnin.intents import Kind
 from mes.burnin.models import BurnInAttempt, BurnInProfile, BurnInRun, Gap, SeriesLimit
+from mes.burnin.phases import Step, step_at, told_step
 from mes.burnin.redfish import TrayReading
 
 State = BurnInRun.State
@@ -19,7 +20,10 @@ STRESSED = frozenset({State.STARTING, State.SOAKING, State.PAUSED})
 
 @dataclass(slots=True)
 class Intent:
-    """Something the trays are to be told, once it is committed; ``again`` when told before."""
+    """Something the trays are to be told, once it is committed; ``again`` when told before.
+
+    A start is of the step that the run is in then: where that is to idle, the trays are told to stop.
+    """
 
     kind: Kind
     attempts: list[BurnInAttempt]
@@ -44,6 +48,7 @@ class Tick:
     told_to_stop: dict[int, bool] = field(default_factory=dict)
     removed: frozenset[int] = frozenset()
     held: frozenset[int] = field(init=False)
+    plan: tuple[Step, ...] = ()
     said: dict[int, Said] = field(default_factory=dict)
     state: BurnInRun.State | None = None
     changes: list[dict[str, str]] = field(default_factory=list)
@@ -51,6 +56,7 @@ class Tick:
     gaps: list[Gap] = field(default_factory=list)
     intents: list[Intent] = field(default_factory=list)
     stops_rack: bool = False
+    has_new_step: bool = False
 
     def __post_init__(self) -> None:
         self.held = frozenset(attempt.pk for attempt in self.failed())
@@ -83,9 +89,22 @@ class Tick:
             return self.is_overdue
         return self.now - attempt.opened_at > timedelta(seconds=self.profile.start_seconds)
 
+    @property
+    def step(self) -> Step:
+        """Return what the trays were told to do last."""
+        return told_step(self.plan, self.run)
+
+    def follow_plan(self) -> bool:
+        """Go to the step that the run has soaked up to; return whether that is another one."""
+        before, due = self.step, step_at(self.plan, self.run.credited_seconds)
+        self.run.phase, self.run.step = due.phase, due.number
+        self.has_new_step |= due != before
+        return due != before
+
     def limits_of(self, attempt: BurnInAttempt) -> list[SeriesLimit]:
-        """Return the limits for the kind of a tray."""
-        return self.limits.get(attempt.unit.part_revision.part.kind, [])
+        """Return the limits for the kind of a tray that are watched in the phase."""
+        limits = self.limits.get(attempt.unit.part_revision.part.kind, [])
+        return [limit for limit in limits if not limit.phases or self.step.phase in limit.phases]
 
     def failed(self) -> list[BurnInAttempt]:
         """Return the trays that failed, in this tick or before."""

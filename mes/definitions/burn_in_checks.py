@@ -1,10 +1,12 @@
 """The rules between the rows of burn-in profiles in a pack. Each yields problems."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from mes.burnin.models import BurnInProfile
-from mes.definitions.rows import Problem, World
-from mes.definitions.tables import BURN_IN_PROFILE
+from mes.burnin.services import PHASE_COLUMNS, find_phase_faults
+from mes.definitions.rows import Problem, Row, World
+from mes.definitions.tables import BURN_IN_PHASE, BURN_IN_PROFILE, SERIES_LIMIT
 
 
 def _soak_clocks(world: World) -> Iterator[Problem]:
@@ -19,4 +21,28 @@ def _soak_clocks(world: World) -> Iterator[Problem]:
             yield profile.problem(f"swap_min_hours must be from 0 to {whole:g}", "swap_min_hours")
 
 
-BURN_IN_CHECKS: tuple[Callable[[World], Iterator[Problem]], ...] = (_soak_clocks,)
+def _phases(world: World) -> Iterator[Problem]:
+    """The phases of a profile make up its soak, each in a place of its own, and its limits name them."""
+    for profile in world.in_pack(BURN_IN_PROFILE):
+        phases, hours = world.inside(profile.name, BURN_IN_PHASE), profile.values.get("required_hours")
+        columns = [_columns(phase) for phase in phases]
+        if hours is not None and all(column in each for each in columns for column in PHASE_COLUMNS):
+            yield from (profile.problem(fault, "phases") for fault in find_phase_faults(hours, columns))
+        orders = [each.get("order") for each in columns]
+        if len(set(orders)) != len(orders):
+            yield profile.problem("two phases have the same order", "phases")
+
+
+def _limited_phases(world: World) -> Iterator[Problem]:
+    for limit in world.in_pack(SERIES_LIMIT):
+        known = {phase.own_key["name"] for phase in world.beside(limit, BURN_IN_PHASE)}
+        for name in limit.values.get("phases") or []:
+            if name not in known:
+                yield limit.problem(f"no phase is called '{name}'", "phases")
+
+
+def _columns(phase: Row) -> dict[str, Any]:
+    return {**phase.own_key, **phase.values}
+
+
+BURN_IN_CHECKS: tuple[Callable[[World], Iterator[Problem]], ...] = (_soak_clocks, _phases, _limited_phases)

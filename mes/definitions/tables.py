@@ -1,6 +1,6 @@
 """The tables of definition packs: which sections there are, and which columns a row of each has."""
 
-from mes.burnin.models import BurnInProfile, SeriesLimit
+from mes.burnin.models import BurnInPhase, BurnInProfile, SeriesLimit
 from mes.cabling.models import CableKind, CablePlan, PlannedCable, PortName
 from mes.cooling.models import Coolant, CoolingPlan, CouplingType
 from mes.definitions.schema import Table
@@ -269,20 +269,36 @@ BURN_IN_PROFILE = Table(
         "on_failure",
         "soak_clock",
         "swap_min_hours",
+        "gap_policy",
+        "gap_seconds",
         "assumption",
     ),
     refers={"part": PART},
     items={"unit_kinds": str},
     successor="version",
 )
+BURN_IN_PHASE = Table(
+    "burn-in phase",
+    "phases",
+    BurnInPhase,
+    ("name",),
+    (
+        *("order", "kind", "hours", "load_percent", "to_load_percent", "steps", "stressor", "stressors"),
+        "assumption",
+    ),
+    owner=BURN_IN_PROFILE,
+    owner_field="profile",
+    pairs=("stressors",),
+)
 SERIES_LIMIT = Table(
     "series limit",
     "limits",
     SeriesLimit,
     ("group", "unit_kind"),
-    ("pattern", "unit", "low", "high", "violations", "window", "action", "assumption"),
+    ("pattern", "unit", "low", "high", "violations", "window", "action", "phases", "assumption"),
     owner=BURN_IN_PROFILE,
     owner_field="profile",
+    items={"phases": str},
 )
 COUPLING_TYPE = Table(
     "coupling type",
@@ -441,6 +457,7 @@ TABLES = (
     FIRMWARE_BASELINE,
     FIRMWARE_VERSION,
     BURN_IN_PROFILE,
+    BURN_IN_PHASE,
     SERIES_LIMIT,
     COUPLING_TYPE,
     COOLANT,

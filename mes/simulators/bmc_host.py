@@ -77,12 +77,17 @@ class SimulatedHost:
             self._reset(at=datetime.now(UTC))
             self._physics.powered = powered
 
-    def start_stress(self, profile: str) -> None:
-        """Start the workload; raises NotPowered when the host is off."""
+    @property
+    def load_percent(self) -> float:
+        """Return how much of its full stress the workload asks for, in percent; 0 when none runs."""
+        return self._physics.load * 100 if self.stress_active else 0.0
+
+    def start_stress(self, profile: str, load_percent: float = 100.0) -> None:
+        """Start the workload, or let it go on at another load; raises NotPowered when the host is off."""
         if not self.powered:
             raise NotPowered
         self.profile = profile
-        self._physics.stressed = True
+        self._physics.stressed, self._physics.load = True, load_percent / 100
 
     def stop_stress(self) -> None:
         """Stop the workload; nothing happens when none runs."""
@@ -109,6 +114,7 @@ class SimulatedHost:
                 "RackMES": {
                     "StressActive": self.stress_active,
                     "Profile": self.profile,
+                    "LoadPercent": self.load_percent,
                     "Intents": list(self.intents),
                 }
             },

@@ -43,6 +43,7 @@ class TrayPhysics:
     speed: float
     now: float
     stressed: bool = False
+    load: float = 1.0
     powered: bool = True
     _power: _Lag = field(default_factory=lambda: _Lag(POWER_LAG_SECONDS))
     _heat: _Lag = field(default_factory=lambda: _Lag(HEAT_LAG_SECONDS))
@@ -53,11 +54,11 @@ class TrayPhysics:
         self._noise = Random(self.seed)
 
     def advance(self, now: float) -> None:
-        """Move the state on to ``now``; call it before changing ``stressed`` or ``powered``."""
+        """Move the state on to ``now``; call it before changing ``stressed``, ``load`` or ``powered``."""
         elapsed = max(0.0, now - self.now) * self.speed
         self.now = max(self.now, now)
         self._elapsed += elapsed
-        target = 1.0 if self.stressed and self.powered else 0.0
+        target = self.load if self.stressed and self.powered else 0.0
         self._power.follow(target, elapsed)
         self._heat.follow(target, elapsed)
 

@@ -84,6 +84,8 @@ class SimulatedTray:
             "faults": sorted(faults),
             "powered": self.host.powered,
             "stress_active": self.host.stress_active,
+            "stress": self.host.profile,
+            "load_percent": self.host.load_percent,
             "intents": list(self.host.intents),
             "sessions": len(self._login.session_ids()),
             "reports": self.served,
@@ -207,8 +209,8 @@ class SimulatedTray:
 
     def _start_stress(self, request: Request) -> Response:
         payload = request.json()
-        profile = str(payload.get("Profile") or "")
-        return self._apply_once(_intent_key(payload), lambda: self.host.start_stress(profile))
+        profile, load = str(payload.get("Profile") or ""), _load_percent(payload)
+        return self._apply_once(_intent_key(payload), lambda: self.host.start_stress(profile, load))
 
     def _stop_stress(self, request: Request) -> Response:
         return self._apply_once(_intent_key(request.json()), self.host.stop_stress)
@@ -239,6 +241,13 @@ def _intent_key(payload: dict[str, Any]) -> str:
     if not isinstance(key, str) or not key:
         raise BadRequest("an IntentKey is needed")
     return key
+
+
+def _load_percent(payload: dict[str, Any]) -> float:
+    load = payload.get("LoadPercent", 100)
+    if isinstance(load, bool) or not isinstance(load, int | float) or not 0 < load <= 100:
+        raise BadRequest("LoadPercent is a number over 0, up to 100")
+    return float(load)
 
 
 def _critical() -> dict[str, str]:

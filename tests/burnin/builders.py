@@ -10,7 +10,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from mes.burnin.intents import deliver_due
-from mes.burnin.models import BurnInAttempt, BurnInProfile, BurnInRun, SeriesLimit
+from mes.burnin.models import BurnInAttempt, BurnInPhase, BurnInProfile, BurnInRun, SeriesLimit
 from mes.burnin.services import set_bmc, start_run, swap_tray
 from mes.burnin.tick import advance_run
 from mes.products.models import PartRevision, Slot
@@ -61,6 +61,7 @@ def make_profile(
     revision: PartRevision,
     *,
     limits: tuple[dict[str, Any], ...] = LIMITS,
+    phases: tuple[dict[str, Any], ...] = (),
     released: bool = True,
     **changes: Any,
 ) -> BurnInProfile:
@@ -73,6 +74,8 @@ def make_profile(
         stressor="gpu-stress",
         **{**QUICK, **changes},
     )
+    for order, phase in enumerate(phases):
+        BurnInPhase.objects.create(profile=profile, order=order, **phase)
     for limit in limits:
         SeriesLimit.objects.create(profile=profile, **{"unit_kind": "compute_tray", **limit})
     if released:

@@ -39,7 +39,7 @@ def test_over_temperature_ends_a_paused_run_whose_stress_goes_on() -> None:
         assert "HGX_GPU_0_TEMP_0 was 93" in rig.run.reasons[0]
 
 
-@pytest.mark.parametrize("fault", ["vanish", "nan", "overheat", "wrong_serial", "reboot"])
+@pytest.mark.parametrize("fault", ["vanish", "overheat", "wrong_serial"])
 def test_nothing_else_ends_a_paused_run_and_nothing_is_credited(fault: str) -> None:
     with bench() as rig:
         paused(rig, keep_stress=True)

@@ -206,6 +206,23 @@ BAD = {
         "required_hours: 72\n    soak_clock: continue\n    swap_min_hours: 73 # HERE",
         "swap_min_hours must be from 0 to 72",
     ),
+    "phases that are no soak": (
+        "    limits:\n      - {group: temperature,",
+        "    phases: [{name: soak, order: 1, kind: steady, hours: 71}] # HERE\n"
+        "    limits:\n      - {group: temperature,",
+        "the phases last 71 h, but required_hours is 72",
+    ),
+    "two phases at once": (
+        "    limits:\n      - {group: temperature,",
+        "    phases: [{name: a, order: 1, kind: steady, hours: 36},"
+        " {name: b, order: 1, kind: steady, hours: 36}] # HERE\n    limits:\n      - {group: temperature,",
+        "two phases have the same order",
+    ),
+    "a limit of a phase that is not there": (
+        "unit: Cel, high: 87}",
+        "unit: Cel, high: 87, phases: [nap]} # HERE",
+        "no phase is called 'nap'",
+    ),
     "more violations than samples": (
         "unit: Cel, high: 87}",
         "unit: Cel, high: 87, violations: 3, window: 2} # HERE",

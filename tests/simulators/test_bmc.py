@@ -136,6 +136,8 @@ def test_a_session_lives_until_it_is_closed(simulator: SimulatorThread) -> None:
     [
         ("ComputerSystem.Reset", {"ResetType": "Explode"}),
         ("Oem/RackMES.StartStress", {"Profile": "soak"}),
+        ("Oem/RackMES.StartStress", {"Profile": "soak", "IntentKey": "1", "LoadPercent": 0}),
+        ("Oem/RackMES.StartStress", {"Profile": "soak", "IntentKey": "1", "LoadPercent": True}),
         ("Oem/RackMES.StopStress", {"IntentKey": ""}),
         ("Oem/RackMES.StopStress", ["not", "an", "object"]),
     ],

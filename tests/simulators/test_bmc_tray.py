@@ -55,8 +55,8 @@ def gpu(tray: SimulatedTray, name: str = "TEMP_0") -> float:
     return float(values(tray)[f"HGX_GPU_0_{name}"])
 
 
-def start(tray: SimulatedTray, key: str = "run:1:1:start") -> Any:
-    return body(tray, f"{STRESS}.StartStress", {"Profile": "soak", "IntentKey": key})
+def start(tray: SimulatedTray, key: str = "run:1:1:start", **load: float) -> Any:
+    return body(tray, f"{STRESS}.StartStress", {"Profile": "soak", "IntentKey": key, **load})
 
 
 def stop(tray: SimulatedTray, key: str = "run:1:1:stop") -> Any:
@@ -72,6 +72,24 @@ def test_power_rises_at_once_and_heat_lags_behind() -> None:
     assert 35 < gpu(tray) < 45
     clock.now += 300
     assert 64 < gpu(tray) < 68
+
+
+def test_power_follows_the_load_that_is_asked_for() -> None:
+    clock = Clock()
+    tray = tray_at(clock)
+    readings = []
+    for key, load in (("1", 100.0), ("2", 50.0), ("3", 100.0)):
+        start(tray, key, LoadPercent=load)
+        clock.now += 60
+        readings.append(gpu(tray, "Power_0"))
+        stress = body(tray, SYSTEM)["Oem"]["RackMES"]
+        assert (stress["StressActive"], stress["LoadPercent"]) == (True, load)
+    full, half, again = readings
+    idle = 2 * half - full
+    assert 0 < idle < 0.5 * half < half < 0.7 * full
+    assert abs(full - again) < 20
+    stop(tray)
+    assert tray.status()["load_percent"] == 0
 
 
 def test_heat_falls_back_when_stress_stops() -> None:
@@ -143,7 +161,8 @@ def test_an_intent_is_carried_out_once() -> None:
     assert stop(tray, "key-2")["Applied"] is True
     assert start(tray, "key-1")["Applied"] is False
     state = body(tray, SYSTEM)["Oem"]["RackMES"]
-    assert state == {"StressActive": False, "Profile": "", "Intents": ["key-1", "key-2"]}
+    idle = {"StressActive": False, "Profile": "", "LoadPercent": 0}
+    assert state == {**idle, "Intents": ["key-1", "key-2"]}
 
 
 def test_an_intent_refused_for_want_of_power_can_be_repeated() -> None:
