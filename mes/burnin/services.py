@@ -9,13 +9,19 @@ from django.utils import timezone
 
 from mes.burnin.bays import BayStatus, Wall, bays_of, require_bay, wall_of
 from mes.burnin.bmc import find_address
+from mes.burnin.charts import Chart, charts_of
+from mes.burnin.comparison import compare_run, stored_comparison
 from mes.burnin.intents import Kind, enqueue
+from mes.burnin.judging import matches
 from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInBay, BurnInProfile, BurnInRun, Gap
+from mes.burnin.plotting import Window
 from mes.burnin.port_reading import read_ports
 from mes.burnin.redfish import BmcAddress, Component, Inventory, RedfishError, read_inventories
 from mes.burnin.redfish_inventory import told, told_identity
 from mes.burnin.redfish_ports import PortSeen
 from mes.burnin.secrets import encrypt_password
+from mes.burnin.series_reading import read_series_of
+from mes.burnin.standing import Margin, RunStanding, TrayStanding, closest, read_standing, runs_of
 from mes.burnin.telemetry import Point, Series, read_series
 from mes.burnin.tick import save_gaps
 from mes.errors import RuleViolation
@@ -33,24 +39,38 @@ from mes.workorders.models import OperationRun, OrderUnit
 __all__ = [
     "BayStatus",
     "BmcAddress",
+    "Chart",
     "Component",
     "Inventory",
+    "Margin",
     "Point",
     "PortSeen",
     "RedfishError",
+    "RunStanding",
     "Series",
+    "TrayStanding",
     "Wall",
+    "Window",
     "abort_run",
     "bays_of",
+    "charts_of",
+    "closest",
+    "compare_run",
     "find_address",
+    "is_abortable",
+    "matches",
     "pause_run",
     "read_inventories",
     "read_ports",
     "read_series",
+    "read_series_of",
+    "read_standing",
     "require_bmc_url",
     "resume_run",
+    "runs_of",
     "set_bmc",
     "start_run",
+    "stored_comparison",
     "told",
     "told_identity",
     "wall_of",
@@ -166,6 +186,11 @@ def abort_run(*, run: BurnInRun, reason: str, by: Actor) -> BurnInRun:
     payload = {"reason": reason, "credited_seconds": run.credited_seconds}
     _move(run, State.STOPPING, "burn_in.abort_asked", by=by, now=timezone.now(), payload=payload, **changes)
     return run
+
+
+def is_abortable(run: BurnInRun) -> bool:
+    """Return whether a run can still be aborted: it is neither ending nor ended."""
+    return run.state in ABORTABLE
 
 
 def require_bmc_url(url: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from mes.burnin.comparison import compare_run
 from mes.burnin.judging import Worst, bounds, find_worst
 from mes.burnin.models import BurnInAttempt, BurnInRun, Gap, SeriesLimit
 from mes.ledger.services import SYSTEM, advance, record
@@ -143,6 +144,7 @@ def _details(run: BurnInRun, attempts: list[BurnInAttempt]) -> dict[str, Any]:
             }
             for attempt in attempts
         ],
+        "outliers": compare_run(run, attempts),
     }
 
 
