@@ -54,7 +54,7 @@ class OutlierSerializer(serializers.Serializer[Any]):
     racks = serializers.IntegerField(help_text="Racks that have this series in this slot.")
 
 
-class ComparisonSerializer(serializers.Serializer[Any]):
+class RackComparisonSerializer(serializers.Serializer[Any]):
     """A run against the last racks; with fewer than ``least_racks`` nothing is said."""
 
     racks = serializers.IntegerField()

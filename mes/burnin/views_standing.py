@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from mes.burnin.models import BurnInAttempt, BurnInRun
-from mes.burnin.serializers_standing import ComparisonSerializer, LimitStandingSerializer, WallSerializer
+from mes.burnin.serializers_standing import LimitStandingSerializer, RackComparisonSerializer, WallSerializer
 from mes.burnin.services import compare_run, read_standing, wall_of
 from mes.ledger.models import Event
 from mes.ledger.serializers import EventSerializer
@@ -52,12 +52,12 @@ class RunEvents(generics.ListAPIView[Event]):
 class RunOutliers(APIView):
     """What of a run is unlike the last racks."""
 
-    @extend_schema(responses={200: ComparisonSerializer})
+    @extend_schema(responses={200: RackComparisonSerializer})
     def get(self, request: Request, uid: str) -> Response:
         """Compare a run, as it stands now, with the same slots of the last racks that passed before it."""
         run = run_of(request, uid)
         attempts = BurnInAttempt.objects.filter(run=run).select_related("slot", "unit__part_revision__part")
-        return Response(ComparisonSerializer(compare_run(run, attempts)).data)
+        return Response(RackComparisonSerializer(compare_run(run, attempts)).data)
 
 
 class BurnInWall(APIView):

@@ -8,7 +8,7 @@ from typing import Any
 from django.utils import timezone
 
 from mes.burnin.judging import note_samples
-from mes.burnin.models import BurnInAttempt, BurnInProfile, BurnInRun, SeriesLimit
+from mes.burnin.models import BurnInAttempt, BurnInRun, SeriesLimit
 from mes.burnin.redfish import Sample, TrayReading
 from mes.burnin.services import set_bmc, start_run
 from mes.burnin.telemetry import save_polls
@@ -60,8 +60,8 @@ def soak(run: BurnInRun, *, polls: int, until: datetime, signal: Signal = even) 
     limits = list(SeriesLimit.objects.filter(profile=run.profile))
     for number, attempt in enumerate(attempts):
         readings = [_reading(begin, number, poll, signal) for poll in range(1, polls + 1)]
+        save_polls([(attempt, reading) for reading in readings])
         for reading in readings:
-            save_polls([(attempt, reading)])
             note_samples(attempt.statistics, reading.samples, limits, elapsed=POLL_SECONDS, soaking=True)
         attempt.state = BurnInAttempt.State.RUNNING
         attempt.credited_seconds, attempt.last_good_at = POLL_SECONDS * polls, until
