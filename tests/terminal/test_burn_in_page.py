@@ -1,4 +1,4 @@
-"""The page of a burn-in: what it shows, who may act on it, that it renews itself, that anybody can read it."""
+"""The page of a burn-in: what it shows, who may act on it, and that it renews itself."""
 
 import re
 from datetime import timedelta
@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from mes.burnin.models import BurnInAttempt, BurnInRun, Gap
 from mes.burnin.tick import advance_run
 from mes.ledger.models import Event
-from tests.builders import make_unit
+from tests.builders import make_part, make_unit
 from tests.burnin.soaked import even, make_run, soak
 from tests.burnin.test_standing import HOT, after, ended, hotter
 from tests.terminal.floor import Floor, scan
@@ -76,7 +76,8 @@ def test_earlier_runs_are_listed_and_shown() -> None:
     tray_page = said(client, f"/units/{tray.uid}/burn-in/")
     assert f"The burn-in of {tray.serial} is shown on the page of its rack." in tray_page
     assert f"passed {unit.serial} 0.01 of 72 h" in tray_page
-    assert "It was never burned in" in said(client, f"/units/{make_unit().uid}/burn-in/")
+    new = make_unit(make_part("rack"))
+    assert "It was never burned in" in said(client, f"/units/{new.uid}/burn-in/")
 
 
 def test_a_run_unlike_the_last_racks_says_so() -> None:
