@@ -41,6 +41,7 @@ def test_an_outlier_before_does_not_hide_the_next() -> None:
     past = [60.0, 60.5, 61.0, 61.5, 62.0, 62.5, 63.0, 300.0]
     (again,) = found(300, past)
     assert again.sigmas > 50
+    assert found(61.5, past) == []
 
 
 def test_five_racks_alike_by_chance_are_measured_by_their_group() -> None:
