@@ -103,6 +103,11 @@ def lock_in(
     )
 
 
+def is_abortable(run: BurnInRun) -> bool:
+    """Return whether a run can still be aborted: it is neither ending nor ended."""
+    return run.state in ABORTABLE
+
+
 def _live_attempts(run: BurnInRun) -> list[BurnInAttempt]:
     """Return the trays that can still pass; those that failed were told to stop when they did."""
     attempts = BurnInAttempt.objects.filter(run=run).exclude(state__in=[Tray.SUPERSEDED, Tray.FAILED])

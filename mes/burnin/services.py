@@ -4,17 +4,23 @@ from urllib.parse import urlsplit
 
 from django.db import transaction
 
-from mes.burnin.acts import abort_run, pause_run, resume_run
+from mes.burnin.acts import abort_run, is_abortable, pause_run, resume_run
 from mes.burnin.bays import BayStatus, Wall, bays_of, wall_of
 from mes.burnin.bmc import find_address
+from mes.burnin.charts import Chart, charts_of
+from mes.burnin.comparison import compare_run, stored_comparison
+from mes.burnin.judging import matches
 from mes.burnin.models import BmcEndpoint
 from mes.burnin.phase_rules import PHASE_COLUMNS, find_phase_faults, require_sound_phases
+from mes.burnin.plotting import Window
 from mes.burnin.port_reading import read_ports
 from mes.burnin.queueing import start_run
 from mes.burnin.redfish import BmcAddress, Component, Inventory, RedfishError, read_inventories
 from mes.burnin.redfish_inventory import told, told_identity
 from mes.burnin.redfish_ports import PortSeen
 from mes.burnin.secrets import encrypt_password
+from mes.burnin.series_reading import read_series_of
+from mes.burnin.standing import Margin, RunStanding, TrayStanding, closest, read_standing, runs_of
 from mes.burnin.swapping import swap_tray
 from mes.burnin.telemetry import Point, Series, read_series
 from mes.errors import RuleViolation
@@ -26,26 +32,40 @@ __all__ = [
     "PHASE_COLUMNS",
     "BayStatus",
     "BmcAddress",
+    "Chart",
     "Component",
     "Inventory",
+    "Margin",
     "Point",
     "PortSeen",
     "RedfishError",
+    "RunStanding",
     "Series",
+    "TrayStanding",
     "Wall",
+    "Window",
     "abort_run",
     "bays_of",
+    "charts_of",
+    "closest",
+    "compare_run",
     "find_address",
     "find_phase_faults",
+    "is_abortable",
+    "matches",
     "pause_run",
     "read_inventories",
     "read_ports",
     "read_series",
+    "read_series_of",
+    "read_standing",
     "require_bmc_url",
     "require_sound_phases",
     "resume_run",
+    "runs_of",
     "set_bmc",
     "start_run",
+    "stored_comparison",
     "swap_tray",
     "told",
     "told_identity",

@@ -4,11 +4,16 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from mes.burnin.views import Bays, BurnInRunViewSet, SetBmc
+from mes.burnin.views_standing import BurnInWall, RunEvents, RunLimits, RunOutliers
 
 router = SimpleRouter()
 router.register("burn-in-runs", BurnInRunViewSet)
 urlpatterns = [
     path("burn-in-bays/", Bays.as_view()),
+    path("burn-in-wall/", BurnInWall.as_view()),
+    path("burn-in-runs/<uuid:uid>/limits/", RunLimits.as_view()),
+    path("burn-in-runs/<uuid:uid>/events/", RunEvents.as_view()),
+    path("burn-in-runs/<uuid:uid>/outliers/", RunOutliers.as_view()),
     path("units/<uuid:uid>/bmc/", SetBmc.as_view()),
     *router.urls,
 ]

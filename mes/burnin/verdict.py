@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from mes.burnin.comparison import compare_run
 from mes.burnin.judging import Worst, bounds, find_worst
 from mes.burnin.models import BurnInAttempt, BurnInRun, Gap, SeriesLimit
 from mes.ledger.services import SYSTEM, advance, events_of, record
@@ -165,6 +166,7 @@ def _details(
         "phases": _phases(run),
         "trays": [_tray(attempt) for attempt in attempts],
         "superseded": [_tray(attempt) for attempt in superseded],
+        "outliers": compare_run(run, attempts),
     }
 
 

@@ -108,10 +108,18 @@ def burn_in_rows(paths: Paths, tests: list[Row]) -> list[Row]:
         .prefetch_related(Prefetch("attempts", attempts.prefetch_related(gaps)))
     )
     rows = [_burn_in_row(run, paths) for run in runs.order_by("pk")]
+    details = _burn_in_details(paths)
     for row in rows:
+        row["comparison"] = details.get(str(row["uid"]), {}).get("outliers")
         test = verdicts.get((row["path"], row["procedure"], row["ended_at"]), {})
         row |= {name: test.get(name) for name in ("superseded_at", "superseded_because")}
     return rows
+
+
+def _burn_in_details(paths: Paths) -> dict[str, Row]:
+    """Return by uid of the run what its verdict keeps. One query."""
+    tests = TestRun.objects.filter(unit__in=paths, format=TestRun.Format.BURN_IN)
+    return {kept.get("burn_in_run", ""): kept for kept in tests.values_list("details", flat=True)}
 
 
 def _burn_in_row(run: BurnInRun, paths: Paths) -> Row:

@@ -7,6 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from mes.ledger.models import Event
+from mes.ledger.serializers import EventSerializer
 from mes.racks.models import Installation
 from mes.racks.services import MAX_DEPTH, AsBuilt
 from mes.serials.models import Unit
@@ -125,16 +126,6 @@ class LotWhereUsedSerializer(serializers.Serializer[Any]):
     racks = NamedUnitSerializer(many=True, help_text="The topmost units that hold any of them.")
     installed = InstalledLotUnitSerializer(many=True)
     not_installed = NamedUnitSerializer(many=True)
-
-
-class EventSerializer(serializers.ModelSerializer[Event]):
-    """One event of a unit's history; ``digest`` chains it to the event before (docs/traceability.md)."""
-
-    payload = serializers.DictField(read_only=True)
-
-    class Meta:
-        model = Event
-        fields = ("seq", "kind", "at", "actor", "station", "device", "device_at", "payload", "digest")
 
 
 class AnyEventSerializer(EventSerializer):

@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from mes.ledger.models import Event
+from mes.ledger.serializers import EventSerializer
 from mes.ledger.services import Actor
 from mes.racks.services import as_built, where_used, where_used_of_lot
 from mes.rest import AnyAccept, perform
@@ -29,7 +30,6 @@ from mes.traceability.serializers import (
     AnyEventSerializer,
     AsBuiltSerializer,
     AskReportSerializer,
-    EventSerializer,
     GenealogyQuery,
     LotWhereUsedSerializer,
     ReportSerializer,

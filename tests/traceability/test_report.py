@@ -15,6 +15,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from mes.burnin.models import BurnInRun
 from mes.burnin.services import set_bmc
 from mes.ledger.models import Event
 from mes.ledger.services import canonical_json
@@ -129,6 +130,36 @@ def test_burn_in_in_real_time(rack: Rack) -> None:
     assert run["attempts"][0]["credited_hours"] == 23.999  # never rounded up to what is required
     assert run["attempts"][1]["gaps"][0]["reason"] == "BMC restarted"
     assert content["verdict"]["outcome"] == "complete"
+
+
+def compare(run: BurnInRun, *, racks: int, found: bool) -> None:
+    """Put the verdict of a burn-in on record, with its comparison."""
+    row = {"slot": "U08", "group": "gpu temperature", "series": "HGX_GPU_2_TEMP_0", "statistic": "max"}
+    row |= {"value": 71.03, "unit": "Cel", "median": 62.05, "spread": 0.218, "sigmas": 41.25, "racks": racks}
+    outliers = {"racks": racks, "least_racks": 5, "sigmas": 4.0, "found": [row] if found else []}
+    details = {"burn_in_run": str(run.uid), "outliers": outliers}
+    result = Result(procedure="rack_burn_in", outcome="PASS", format="burn_in", details=details)
+    report_test(unit=run.unit, result=result, by=TESTER)
+
+
+@pytest.mark.parametrize(
+    ("racks", "found", "said"),
+    [
+        (7, True, "at least 4 sigma from the same slots of 7 earlier racks"),
+        (7, False, "Compared with the same slots of 7 earlier racks"),
+        (1, False, "Not compared with the last racks: 1 earlier rack passed by this profile, 5 are needed"),
+    ],
+)
+def test_what_is_unlike_the_last_racks_is_printed(
+    rack: Rack, tmp_path: Path, racks: int, found: bool, said: str
+) -> None:
+    compare(burn_in(rack), racks=racks, found=found)
+    assert content_of(rack.unit)["burn_in"][0]["comparison"]["racks"] == racks
+    report = ask_report(unit=rack.unit, by=TESTER)
+    assert make_report(report.pk)
+    text = pdf_text(supervisor_client(), report, tmp_path)
+    assert said in " ".join(text.split())
+    assert ("41.25 sigma" in text) == found
 
 
 def test_accelerated_burn_in_is_said_in_words(rack: Rack) -> None:

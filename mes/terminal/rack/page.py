@@ -19,6 +19,7 @@ TABS = (
     ("unit-coolant", "Coolant"),
     ("unit-firmware", "Inventory and firmware"),
     ("unit-safety", "Safety"),
+    ("unit-burn-in", "Burn-in"),
     ("unit-shipping", "Shipping"),
     ("unit-cluster", "Cluster"),
 )
