@@ -111,7 +111,7 @@ def test_a_run_goes_through_its_phases() -> None:
         for hours in (0.11, 0.21, 0.31, 0.41, 0.51, 0.61):
             soak_to(rig, hours)
             seen.append((rig.run.phase, rig.run.step, *told(rig)[1]))
-            assert rig.run.credited_seconds > hours * 3600
+            assert rig.run.credited_seconds > hours * 3600 and rig.attempt(1).missed == 0
         assert seen == [
             ("warm up", 2, "gpu-stress", 60),
             ("cycle", 1, "heat", 100),
