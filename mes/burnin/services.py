@@ -7,8 +7,11 @@ from urllib.parse import urlsplit
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from mes.burnin.archive import archive_due, archive_run
+from mes.burnin.archive_reading import find_archive
 from mes.burnin.bays import BayStatus, Wall, bays_of, require_bay, wall_of
 from mes.burnin.bmc import find_address
+from mes.burnin.compaction import compact_due
 from mes.burnin.intents import Kind, enqueue
 from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInBay, BurnInProfile, BurnInRun, Gap
 from mes.burnin.port_reading import read_ports
@@ -16,7 +19,7 @@ from mes.burnin.redfish import BmcAddress, Component, Inventory, RedfishError, r
 from mes.burnin.redfish_inventory import told, told_identity
 from mes.burnin.redfish_ports import PortSeen
 from mes.burnin.secrets import encrypt_password
-from mes.burnin.telemetry import Point, Series, read_series
+from mes.burnin.telemetry import Point, Series, SeriesStatistics, read_series, read_statistics
 from mes.burnin.tick import save_gaps
 from mes.errors import RuleViolation
 from mes.ledger.services import Actor, advance, locked, record
@@ -39,14 +42,20 @@ __all__ = [
     "PortSeen",
     "RedfishError",
     "Series",
+    "SeriesStatistics",
     "Wall",
     "abort_run",
+    "archive_due",
+    "archive_run",
     "bays_of",
+    "compact_due",
     "find_address",
+    "find_archive",
     "pause_run",
     "read_inventories",
     "read_ports",
     "read_series",
+    "read_statistics",
     "require_bmc_url",
     "resume_run",
     "set_bmc",

@@ -1,0 +1,62 @@
+"""One blob per tray and poll: how a reading is kept until it is compacted."""
+
+import hashlib
+import math
+import struct
+import zlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from mes.burnin.blocks import Values
+from mes.burnin.judging import LARGEST
+from mes.burnin.models import BurnInAttempt, Poll, SeriesLayout
+from mes.burnin.redfish import TrayReading
+
+FASTEST = 1
+
+
+def pack_values(values: Iterable[float | None]) -> bytes:
+    """Return values as zlib-compressed little-endian float32, NaN for None."""
+    numbers = [math.nan if value is None or abs(value) > LARGEST else value for value in values]
+    return zlib.compress(struct.pack(f"<{len(numbers)}f", *numbers), FASTEST)
+
+
+def unpack_values(blob: bytes) -> Values:
+    """Return the values of a blob, shape (series,); missing ones are NaN."""
+    return np.frombuffer(zlib.decompress(blob), "<f4")
+
+
+def save_polls(readings: Sequence[tuple[BurnInAttempt, TrayReading]]) -> None:
+    """Save one Poll per reading, with a constant number of statements."""
+    names = {attempt.pk: [sample.series for sample in reading.samples] for attempt, reading in readings}
+    layouts = _layout_ids(names.values())
+    Poll.objects.bulk_create(
+        [
+            Poll(
+                attempt=attempt,
+                taken_at=reading.taken_at,
+                layout_id=layouts[_digest(names[attempt.pk])],
+                values=pack_values(sample.value for sample in reading.samples),
+            )
+            for attempt, reading in readings
+        ]
+    )
+
+
+def _digest(names: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()
+
+
+def _layout_ids(layouts: Iterable[Sequence[str]]) -> dict[str, int]:
+    wanted = {_digest(names): names for names in layouts}
+    known = _known_layouts(wanted)
+    if missing := wanted.keys() - known.keys():
+        new = [SeriesLayout(digest=digest, names=list(wanted[digest])) for digest in sorted(missing)]
+        SeriesLayout.objects.bulk_create(new, ignore_conflicts=True)
+        known = _known_layouts(wanted)
+    return known
+
+
+def _known_layouts(digests: Iterable[str]) -> dict[str, int]:
+    return dict(SeriesLayout.objects.filter(digest__in=list(digests)).values_list("digest", "pk"))
