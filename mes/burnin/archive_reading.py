@@ -8,7 +8,6 @@ import numpy as np
 from django.conf import settings
 
 from mes.burnin.blocks import Stretch, stretch_of, to_micros
-from mes.burnin.judging import matches
 from mes.burnin.models import TelemetryArchive
 from mes.burnin.stretches import Wanted
 from mes.errors import RuleViolation
@@ -45,8 +44,7 @@ def read_archived(wanted: Wanted) -> list[Stretch]:
 
     with pq.ParquetFile(find_archive(archive), read_dictionary=["series"]) as file:
         groups = {group: _names(file, group) for group in _groups(file, wanted)}
-        found = {name for names in groups.values() for name in names if matches(name, wanted.pattern)}
-        picked = set(sorted(found)[: wanted.most])
+        picked = wanted.pick(name for names in groups.values() for name in names)
         return [
             stretch
             for group, names in groups.items()

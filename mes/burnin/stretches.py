@@ -4,7 +4,7 @@ A block that is wanted whole answers by its statistics; its values are read only
 or every poll is.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
@@ -68,12 +68,16 @@ class Wanted:
     def columns(self) -> Columns:
         """Return where the wanted series are in each layout of the tray."""
         used = self.polls().order_by().values("layout").union(self.windows().values("layout"))
-        layouts = SeriesLayout.objects.filter(pk__in=used).values_list("pk", "names")
-        return {pk: self._pick(names) for pk, names in layouts}
+        layouts = dict(SeriesLayout.objects.filter(pk__in=used).values_list("pk", "names"))
+        picked = self.pick(name for names in layouts.values() for name in names)
+        return {
+            pk: sorted((name, column) for column, name in enumerate(names) if name in picked)
+            for pk, names in layouts.items()
+        }
 
-    def _pick(self, names: list[str]) -> list[tuple[str, int]]:
-        found = [(name, column) for column, name in enumerate(names) if matches(name, self.pattern)]
-        return sorted(found)[: self.most]
+    def pick(self, names: Iterable[str]) -> set[str]:
+        """Return the wanted ones of some names."""
+        return set(sorted({name for name in names if matches(name, self.pattern)})[: self.most])
 
 
 def read_stretches(wanted: Wanted, *, every_poll: bool) -> list[Stretch]:
