@@ -103,12 +103,12 @@ def read_stretches(wanted: Wanted, *, every_poll: bool) -> list[Stretch]:
     return [each for each in (*stretches, *_raw(fresh, columns)) if len(each.at)]
 
 
-def _blocks(wanted: Wanted, columns: Columns, *, oldest: datetime, every_poll: bool) -> Iterator[Any]:
+def _blocks(wanted: Wanted, columns: Columns, *, oldest: datetime, every_poll: bool) -> Iterable[Any]:
     """Read the blocks in one statement; those to be opened with their values and times."""
     numbers = {layout: {column // BLOCK_SERIES for _, column in series} for layout, series in columns.items()}
     places = [Q(window__layout=layout, number__in=sorted(here)) for layout, here in numbers.items() if here]
     if not places:
-        return iter(())
+        return ()
     whole = Q(window__first_at__gte=wanted.since, window__last_at__lte=wanted.until)
     closed = Q(pk__isnull=True) if every_poll else whole & Q(window__last_at__lt=oldest)
     blocks = SeriesBlock.objects.filter(
@@ -117,19 +117,14 @@ def _blocks(wanted: Wanted, columns: Columns, *, oldest: datetime, every_poll: b
         window__starts_at__gte=wanted.first_window,
         window__starts_at__lte=wanted.until,
     )
-    return (
-        blocks.annotate(
-            layout=F("window__layout_id"),
-            first_at=F("window__first_at"),
-            times=_unless(closed, "window__times"),
-            opened=_unless(closed, "values"),
-        )
-        .order_by("window__starts_at", "window_id", "number")
-        .values_list(
-            *("window_id", "layout", "number", "first_at", "statistics", "times", "opened"), named=True
-        )
-        .iterator()
+    shown = blocks.annotate(
+        layout=F("window__layout_id"),
+        first_at=F("window__first_at"),
+        times=_unless(closed, "window__times"),
+        opened=_unless(closed, "values"),
     )
+    columns_read = ("window_id", "layout", "number", "first_at", "statistics", "times", "opened")
+    return shown.order_by("window__starts_at", "window_id", "number").values_list(*columns_read, named=True)
 
 
 def _unless(condition: Q, column: str) -> Case:

@@ -8,7 +8,7 @@ from mes.burnin.models import BurnInAttempt, BurnInRun
 from mes.burnin.redfish import Sample, TrayReading
 from mes.burnin.telemetry import save_polls
 from mes.simulators.bmc_physics import TrayPhysics
-from mes.simulators.bmc_sensors import compute_sensors
+from mes.simulators.bmc_sensors import SensorSpec, compute_sensors
 from tests.burnin.builders import make_profile, make_rack
 
 BEGIN = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
@@ -53,10 +53,15 @@ def tray_reading(at: datetime, values: dict[str, float | None]) -> TrayReading:
 
 
 def physical_readings(
-    seed: str, polls: int, *, begin: datetime = BEGIN, every: timedelta = POLL
+    seed: str,
+    polls: int,
+    *,
+    begin: datetime = BEGIN,
+    every: timedelta = POLL,
+    sensors: tuple[SensorSpec, ...] = compute_sensors(),
 ) -> Iterator[TrayReading]:
     """Yield the polls of a tray whose stress has just begun, as a MetricReport carries them, with jitter."""
-    physics = TrayPhysics(compute_sensors(), seed, speed=1.0, now=0.0)
+    physics = TrayPhysics(sensors, seed, speed=1.0, now=0.0)
     physics.stressed = True
     for number in range(polls):
         physics.advance(number * every.total_seconds())
