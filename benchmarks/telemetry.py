@@ -1,8 +1,8 @@
 """Samples of burn-ins: how fast they are kept, how small, and how fast they are read, beside plain SQL.
 
 `DATABASE_URL=postgresql://... python benchmarks/telemetry.py [--hours 1] [--rounds 3]` works in a database of
-its own (test_<name>), which it makes and drops. A rack is 18 compute and 9 switch trays, polled every 10 s. CPU
-is that of this program and of its database session.
+its own (test_<name>), which it makes and drops. A rack is 18 compute and 9 switch trays, polled every 10 s.
+CPU is that of this program and of its database session.
 """
 
 import argparse
@@ -44,6 +44,7 @@ INDEXES = {
     "BRIN": "CREATE INDEX ON plain_{name} USING brin (at)",
     "b-tree": "CREATE INDEX ON plain_{name} (series, at)",
 }
+KEPT, PACKED = "polls, as the tick keeps them", "compaction of these polls"
 Polls = list[list[tuple[BurnInAttempt, TrayReading]]]
 
 
@@ -117,24 +118,37 @@ def plain_tables() -> None:
         execute(index.format(name=table))
 
 
-def ingest(hours: float) -> tuple[dict[str, float], BurnInRun]:
-    """Keep the same samples in every way; return samples per second of each, and the run they are of."""
+def cpu_seconds() -> float:
+    """Return what this program and its database session have used."""
+    connection.ensure_connection()
+    process = Path(f"/proc/{connection.connection.info.backend_pid}/stat").read_text()
+    fields = process.rpartition(")")[2].split()
+    session = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return time.process_time() + session
+
+
+def costs(act: Callable[[], Any], count: int) -> tuple[float, float]:
+    """Return samples per second, and samples per second of CPU."""
+    cpu, begin = cpu_seconds(), time.perf_counter()
+    act()
+    return count / (time.perf_counter() - begin), count / (cpu_seconds() - cpu)
+
+
+def ingest(hours: float) -> tuple[dict[str, tuple[float, float]], BurnInRun]:
+    """Keep the same samples in every way; return what each costs, and the run they are of."""
     run = soaked_run(TRAYS)
     polls = polls_of(run, hours)
     texts, count = as_rows(polls), sum(len(reading.samples) for poll in polls for _, reading in poll)
     plain_tables()
-    seconds = {
-        "COPY of a row per sample, one per poll, BRIN": timed(lambda: copy("BRIN", texts)),
-        "COPY of a row per sample, one per poll, b-tree": timed(lambda: copy("btree", texts)),
-        "polls, as the tick keeps them": timed(lambda: keep(polls)),
+    taken = {
+        "COPY of a row per sample, one a poll, BRIN": costs(lambda: copy("brin", texts), count),
+        "COPY of a row per sample, one a poll, b-tree": costs(lambda: copy("btree", texts), count),
+        KEPT: costs(lambda: keep(polls), count),
     }
     sizes(count, "as polls", "burnin_poll")
     end(run)
-    seconds["compaction of these polls"] = timed(lambda: compact_run(run.pk))
-    seconds["polls and their compaction"] = (
-        seconds["polls, as the tick keeps them"] + seconds["compaction of these polls"]
-    )
-    return {name: count / each for name, each in seconds.items()}, run
+    taken[PACKED] = costs(lambda: compact_run(run.pk), count)
+    return taken, run
 
 
 def sizes(count: int, what: str, *tables: str) -> None:
@@ -143,20 +157,20 @@ def sizes(count: int, what: str, *tables: str) -> None:
 
 
 def measure_ingest(hours: float, rounds: int) -> BurnInRun:
-    taken: dict[str, list[float]] = {}
+    taken: dict[str, list[tuple[float, float]]] = {}
     for _ in range(rounds):
         execute("TRUNCATE burnin_poll, burnin_pollwindow, burnin_seriesblock")
-        rates, run = ingest(hours)
+        once, run = ingest(hours)
+        for name, cost in once.items():
+            taken.setdefault(name, []).append(cost)
+    for column, unit in enumerate(("samples/s", "samples/s of CPU")):
+        rates = {name: statistics.median(each[column] for each in every) for name, every in taken.items()}
+        rates[f"{KEPT}, and compaction"] = 1 / (1 / rates[KEPT] + 1 / rates[PACKED])
         for name, rate in rates.items():
-            taken.setdefault(name, []).append(rate)
-    rates = {name: statistics.median(each) for name, each in taken.items()}
-    for name, rate in rates.items():
-        say(name, rate, "samples/s")
-    kept, packed = rates["polls, as the tick keeps them"], rates["polls and their compaction"]
-    for name, rate in rates.items():
-        if name.startswith("COPY"):
-            say(f"ratio, polls to {name}", kept / rate, "x")
-            say(f"ratio, polls and their compaction to {name}", packed / rate, "x")
+            say(name, rate, unit)
+        for name in rates:
+            if name.startswith("COPY"):
+                say(f"ratio of polls to {name}", rates[KEPT] / rates[name], f"x in {unit}")
     return run
 
 
@@ -221,9 +235,8 @@ def ask_all(read: Callable[..., Any], trays: list[BurnInAttempt], hour: dict[str
 
 def in_database(statement: str, parameters: Any) -> float:
     """Return what the database itself says that a statement took, in ms."""
-    plans = [
-        execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}", *parameters) for _ in range(9)
-    ]
+    explained = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}"
+    plans = [execute(explained, *parameters) for _ in range(9)]
     return statistics.median(plan[0][0][0]["Execution Time"] for plan in plans)
 
 
