@@ -168,9 +168,9 @@ def measure_ingest(hours: float, rounds: int) -> BurnInRun:
         rates[f"{KEPT}, and compaction"] = 1 / (1 / rates[KEPT] + 1 / rates[PACKED])
         for name, rate in rates.items():
             say(name, rate, unit)
-        for name in rates:
+        for name, rate in rates.items():
             if name.startswith("COPY"):
-                say(f"ratio of polls to {name}", rates[KEPT] / rates[name], f"x in {unit}")
+                say(f"ratio of polls to {name}", rates[KEPT] / rate, f"x in {unit}")
     return run
 
 
@@ -188,7 +188,7 @@ def measure_sizes(run: BurnInRun) -> None:
 def measure_reads(run: BurnInRun) -> None:
     execute("VACUUM ANALYZE")
     trays = list(run.attempts.select_related("slot").order_by("pk"))
-    since, until = BEGIN + HOUR, BEGIN + 2 * HOUR - timedelta(microseconds=1)
+    since, until = BEGIN, BEGIN + HOUR - timedelta(microseconds=1)
     hour: dict[str, Any] = {"since": since, "until": until}
     number = execute("SELECT min(series) FROM plain_btree")[0][0]
     keys = [tray.pk for tray in trays]
@@ -212,7 +212,7 @@ def measure_reads(run: BurnInRun) -> None:
     }
     for name, (statement, parameters) in asked.items():
         say(f"{name}, in the database", in_database(statement, parameters), "ms")
-        say(f"{name}, with fetching", median_ms(lambda s=statement, p=parameters: fetch(s, p)), "ms")
+        say(f"{name}, with fetching", median_ms(partial(fetch, statement, parameters)), "ms")
     one = partial(read_series, attempt=trays[0], pattern=GPU, **hour)
     say("one series, 1 h: read_series", median_ms(one), "ms")
     say("one series, 1 h: the statements of read_series", median_ms_in_statements(one), "ms")
@@ -237,7 +237,7 @@ def in_database(statement: str, parameters: Any) -> float:
     """Return what the database itself says that a statement took, in ms."""
     explained = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}"
     plans = [execute(explained, *parameters) for _ in range(9)]
-    return statistics.median(plan[0][0][0]["Execution Time"] for plan in plans)
+    return statistics.median(float(plan[0][0][0]["Execution Time"]) for plan in plans)
 
 
 def fetch(statement: str, parameters: Any) -> None:
