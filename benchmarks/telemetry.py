@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 import django
+import psycopg
 
 django.setup()
 
@@ -242,8 +243,8 @@ def in_database(statement: str, parameters: Any) -> float:
 
 def fetch(statement: str, parameters: Any) -> None:
     connection.ensure_connection()
-    with connection.connection.cursor(binary=True) as cursor:
-        cursor.execute(statement, parameters)
+    with psycopg.Cursor(connection.connection) as cursor:
+        cursor.execute(statement, parameters, binary=True)
         cursor.fetchall()
 
 

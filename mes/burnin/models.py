@@ -261,9 +261,9 @@ class Poll(models.Model):
     Polls are kept until they are compacted into a window.
     """
 
-    attempt = models.ForeignKey(BurnInAttempt, on_delete=models.CASCADE, related_name="polls")
+    attempt = models.ForeignKey(BurnInAttempt, on_delete=models.CASCADE, related_name="polls", db_index=False)
     taken_at = models.DateTimeField()
-    layout = models.ForeignKey(SeriesLayout, on_delete=models.PROTECT, related_name="+")
+    layout = models.ForeignKey(SeriesLayout, on_delete=models.PROTECT, related_name="+", db_index=False)
     values = models.BinaryField()
 
     class Meta:

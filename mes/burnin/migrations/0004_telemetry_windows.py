@@ -30,6 +30,16 @@ class Migration(migrations.Migration):
                 ('values', models.BinaryField(help_text='Every value, bit by bit: blocks.pack_block.')),
             ],
         ),
+        migrations.AlterField(
+            model_name='poll',
+            name='attempt',
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='polls', to='burnin.burninattempt'),
+        ),
+        migrations.AlterField(
+            model_name='poll',
+            name='layout',
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='burnin.serieslayout'),
+        ),
         migrations.AddIndex(
             model_name='poll',
             index=models.Index(fields=['taken_at'], name='poll_by_time'),
