@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 # pyarrow is imported where it is used: it takes 50 MB, and web servers seldom need it.
 
 ZSTD_LEVEL = 6
-REPEATED = ["run", "slot", "attempt", "serial", "series", "unit", "at"]
+REPEATED = ["run", "slot", "attempt", "serial", "series", "unit"]
+ENCODINGS = {"at": "DELTA_BINARY_PACKED", "value": "BYTE_STREAM_SPLIT"}
 
 logger = logging.getLogger(__name__)
 
@@ -178,7 +179,7 @@ def _write_file(run: BurnInRun, path: Path) -> list[_Written]:
         compression="zstd",
         compression_level=ZSTD_LEVEL,
         use_dictionary=REPEATED,
-        column_encoding={"value": "BYTE_STREAM_SPLIT"},
+        column_encoding=ENCODINGS,
     ) as writer:
         for table in _tables(run):
             writer.write_table(table, row_group_size=table.num_rows)
