@@ -158,7 +158,8 @@ STATIC_ROOT = DATA_DIR / "static"
 WHITENOISE_USE_FINDERS = True
 REPORTS_DIR = DATA_DIR / "reports"
 MEDIA_ROOT = DATA_DIR / "media"
-for directory in (STATIC_ROOT, REPORTS_DIR):
+TELEMETRY_DIR = DATA_DIR / "telemetry"
+for directory in (STATIC_ROOT, REPORTS_DIR, TELEMETRY_DIR):
     directory.mkdir(exist_ok=True)
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -253,6 +254,16 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": schedule(run_every=float(os.environ.get("BURNIN_DISPATCH_SECONDS", "1"))),
         "options": {"expires": 5},
     },
+    "compact-samples": {
+        "task": "mes.burnin.tasks.compact",
+        "schedule": schedule(run_every=600.0),
+        "options": {"expires": 300},
+    },
+    "archive-samples": {
+        "task": "mes.burnin.tasks.archive",
+        "schedule": schedule(run_every=3600.0),
+        "options": {"expires": 1800},
+    },
     "dispatch-port-polls": {
         "task": "mes.cabling.tasks.dispatch",
         "schedule": schedule(run_every=10.0),
@@ -269,6 +280,7 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 5},
     },
 }
+BURNIN_ARCHIVE_DAYS = float(os.environ.get("BURNIN_ARCHIVE_DAYS") or "inf")
 CABLING_POLL_SECONDS = float(os.environ.get("CABLING_POLL_SECONDS") or 300)
 if CELERY_BROKER_URL == EMBEDDED_BROKER:
     BROKER_DIR = DATA_DIR / "broker"
@@ -399,6 +411,7 @@ UNFOLD = {
                     listed("Cabling verdicts", "cabling.cablingverdict", "fact_check"),
                     listed("Neighbour reports", "cabling.neighbourreport", "hub"),
                     listed("Reports", "traceability.report", "description"),
+                    listed("Burn-in samples", "burnin.telemetryarchive", "database"),
                     listed("Lots", "serials.lot", "package_2"),
                     listed("Waiting effects", "ledger.outboxmessage", "outbox"),
                     listed("Stored answers", "ledger.idempotencykey", "key"),

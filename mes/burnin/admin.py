@@ -6,6 +6,9 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from mes.backoffice import (
     DefinitionAdmin,
@@ -27,6 +30,7 @@ from mes.burnin.models import (
     BurnInProfile,
     BurnInRun,
     SeriesLimit,
+    TelemetryArchive,
 )
 from mes.burnin.services import abort_run, pause_run, require_sound_phases, resume_run, swap_tray
 from mes.ledger.services import Actor
@@ -220,6 +224,25 @@ class BurnInRunAdmin(FactAdmin):
 
         consequence = f"Soak time stops counting until the run is resumed. {PAUSES[keep_stress]}"
         return self.ask(request, run, title=f"Pause the {run}", consequence=consequence, act=act)
+
+
+@admin.register(TelemetryArchive)
+class TelemetryArchiveAdmin(FactAdmin):
+    """The samples of runs that were moved into files."""
+
+    list_display = ("run", "rows", "size", "archived_at", "samples")
+    list_select_related = ("run__unit",)
+    search_fields = ("file", "sha256")
+    ordering = ("-id",)
+    sortable_by = ()
+    fields = ("run", "file", "size", "sha256", "rows", "archived_at", "samples")
+    readonly_fields = ("samples",)
+
+    @display(description="Samples")
+    def samples(self, archive: TelemetryArchive) -> SafeString:
+        """Return a link to the file."""
+        address = reverse("burninrun-samples", args=[archive.run.uid])
+        return format_html('<a class="text-link" href="{}">Parquet</a>', address)
 
 
 @admin.register(BmcEndpoint)

@@ -364,18 +364,73 @@ class SeriesLayout(models.Model):
 
 
 class Poll(models.Model):
-    """Every value of one tray at one time: zlib-compressed little-endian float32, NaN where missing."""
+    """Every value of one tray at one time: zlib-compressed little-endian float32, NaN where missing.
 
-    attempt = models.ForeignKey(BurnInAttempt, on_delete=models.CASCADE, related_name="polls")
+    Polls are kept until they are compacted into a window.
+    """
+
+    attempt = models.ForeignKey(BurnInAttempt, on_delete=models.CASCADE, related_name="polls", db_index=False)
     taken_at = models.DateTimeField()
-    layout = models.ForeignKey(SeriesLayout, on_delete=models.PROTECT, related_name="+")
+    layout = models.ForeignKey(SeriesLayout, on_delete=models.PROTECT, related_name="+", db_index=False)
     values = models.BinaryField()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["attempt", "taken_at"], name="one_poll_per_time")]
+        # Answers what is old enough to be compacted.
+        indexes = [models.Index(fields=["taken_at"], name="poll_by_time")]
 
     def __str__(self) -> str:
         return f"{self.attempt} {self.taken_at}"
+
+
+class PollWindow(models.Model):
+    """The compacted polls of one tray in ten minutes, as far as they have one layout."""
+
+    attempt = models.ForeignKey(
+        BurnInAttempt, on_delete=models.CASCADE, related_name="windows", db_index=False
+    )
+    starts_at = models.DateTimeField(help_text="A multiple of ten minutes.")
+    layout = models.ForeignKey(SeriesLayout, on_delete=models.PROTECT, related_name="+", db_index=False)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    times = models.BinaryField(help_text="When each poll was taken: blocks.pack_times.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["attempt", "starts_at", "layout"], name="one_window_per_layout")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.attempt} {self.starts_at}"
+
+
+class SeriesBlock(models.Model):
+    """The values of up to 50 neighbouring series of a window, and their statistics."""
+
+    window = models.ForeignKey(PollWindow, on_delete=models.CASCADE, related_name="blocks", db_index=False)
+    number = models.PositiveSmallIntegerField(help_text="0: the first 50 series of the layout, 1: the next.")
+    statistics = models.BinaryField(help_text="Count, min, max, sum by series: blocks.pack_statistics.")
+    values = models.BinaryField(help_text="Every value, bit by bit: blocks.pack_block.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["window", "number"], name="series_block_once")]
+
+    def __str__(self) -> str:
+        return f"{self.window} block {self.number}"
+
+
+class TelemetryArchive(models.Model):
+    """The Parquet file that holds the samples of an ended run in place of its windows."""
+
+    run = models.OneToOneField(BurnInRun, on_delete=models.PROTECT, related_name="telemetry_archive")
+    file = models.CharField(max_length=120, help_text="Its name below the telemetry directory.")
+    size = models.PositiveBigIntegerField(help_text="Bytes.")
+    sha256 = models.CharField(max_length=64)
+    rows = models.PositiveBigIntegerField(help_text="Samples, those without a value included.")
+    archived_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.file
 
 
 class Gap(models.Model):

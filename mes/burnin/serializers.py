@@ -177,6 +177,25 @@ class ReadingsSerializer(serializers.Serializer[Any]):
     series = SeriesSerializer(many=True)
 
 
+class SeriesStatisticsSerializer(serializers.Serializer[Any]):
+    """Count, minimum, maximum and mean of a series; null where it has no value."""
+
+    name = serializers.CharField()
+    unit = serializers.CharField()
+    count = serializers.IntegerField()
+    minimum = serializers.FloatField(allow_null=True)
+    maximum = serializers.FloatField(allow_null=True)
+    mean = serializers.FloatField(allow_null=True)
+
+
+class StatisticsSerializer(serializers.Serializer[Any]):
+    """The statistics of the series of a tray."""
+
+    slot = serializers.CharField()
+    number = serializers.IntegerField()
+    series = SeriesStatisticsSerializer(many=True)
+
+
 class SetBmcSerializer(ActSerializer):
     """Where the BMC of a unit answers, and how to log in."""
 

@@ -5,9 +5,12 @@ from urllib.parse import urlsplit
 from django.db import transaction
 
 from mes.burnin.acts import abort_run, is_abortable, pause_run, resume_run
+from mes.burnin.archive import archive_due, archive_run
+from mes.burnin.archive_reading import find_archive
 from mes.burnin.bays import BayStatus, Wall, bays_of, wall_of
 from mes.burnin.bmc import find_address
 from mes.burnin.charts import Chart, charts_of
+from mes.burnin.compaction import compact_due
 from mes.burnin.comparison import compare_run, stored_comparison
 from mes.burnin.judging import matches
 from mes.burnin.models import BmcEndpoint
@@ -19,10 +22,9 @@ from mes.burnin.redfish import BmcAddress, Component, Inventory, RedfishError, r
 from mes.burnin.redfish_inventory import told, told_identity
 from mes.burnin.redfish_ports import PortSeen
 from mes.burnin.secrets import encrypt_password
-from mes.burnin.series_reading import read_series_of
 from mes.burnin.standing import Margin, RunStanding, TrayStanding, closest, read_standing, runs_of
 from mes.burnin.swapping import swap_tray
-from mes.burnin.telemetry import Point, Series, read_series
+from mes.burnin.telemetry import Point, Series, SeriesStatistics, read_series, read_series_of, read_statistics
 from mes.errors import RuleViolation
 from mes.ledger.services import Actor, advance, record
 from mes.serials.models import Unit
@@ -41,15 +43,20 @@ __all__ = [
     "RedfishError",
     "RunStanding",
     "Series",
+    "SeriesStatistics",
     "TrayStanding",
     "Wall",
     "Window",
     "abort_run",
+    "archive_due",
+    "archive_run",
     "bays_of",
     "charts_of",
     "closest",
+    "compact_due",
     "compare_run",
     "find_address",
+    "find_archive",
     "find_phase_faults",
     "is_abortable",
     "matches",
@@ -59,6 +66,7 @@ __all__ = [
     "read_series",
     "read_series_of",
     "read_standing",
+    "read_statistics",
     "require_bmc_url",
     "require_sound_phases",
     "resume_run",

@@ -2,7 +2,8 @@
 
 from celery import shared_task
 
-from mes.burnin import intents, tick
+from mes.burnin import archive as archives
+from mes.burnin import compaction, intents, tick
 
 EXPIRES_SECONDS = 10
 MOST_STEPS = 4
@@ -30,3 +31,15 @@ def advance(run_id: int) -> None:
 def deliver() -> None:
     """Send the intents that are due to the trays."""
     intents.deliver_due()
+
+
+@shared_task
+def compact() -> None:
+    """Pack the samples of the windows that are over."""
+    compaction.compact_due()
+
+
+@shared_task
+def archive() -> None:
+    """Archive the samples of the runs that ended ``BURNIN_ARCHIVE_DAYS`` ago."""
+    archives.archive_due()

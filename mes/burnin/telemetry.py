@@ -1,67 +1,38 @@
-"""Raw samples at rest: one blob per tray and poll, and series read back from them for charts."""
+"""Samples at rest: saved poll by poll, and read back for charts and statistics wherever they lie by then.
 
-import hashlib
+Polls are compacted after ten minutes (compaction), and those of ended runs may be archived (archive).
+"""
+
 import math
-import struct
-import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from mes.burnin.judging import LARGEST, matches
-from mes.burnin.models import BurnInAttempt, Poll, SeriesLayout
-from mes.burnin.redfish import TrayReading
+import numpy as np
+from numpy.typing import NDArray
 
-FASTEST = 1
+from mes.burnin.archive_reading import read_archived
+from mes.burnin.blocks import Stretch, Values, to_datetime
+from mes.burnin.models import BurnInAttempt
+from mes.burnin.polls import save_polls
+from mes.burnin.stretches import EARLIEST, LATEST, Wanted, read_stretches
+
+__all__ = [
+    "Point",
+    "Series",
+    "SeriesStatistics",
+    "read_series",
+    "read_series_of",
+    "read_statistics",
+    "save_polls",
+]
+
 MOST_SERIES = 64
 MOST_POINTS = 500
+# From so many windows on (21 h) a chart is drawn from the statistics of blocks alone.
+MANY_WINDOWS = 125
 
-
-def pack_values(values: Iterable[float | None]) -> bytes:
-    """Return values as zlib-compressed little-endian float32, NaN for None."""
-    numbers = [math.nan if value is None or abs(value) > LARGEST else value for value in values]
-    return zlib.compress(struct.pack(f"<{len(numbers)}f", *numbers), FASTEST)
-
-
-def unpack_values(blob: bytes) -> tuple[float, ...]:
-    """Return the values of a blob; missing ones are NaN."""
-    data = zlib.decompress(blob)
-    return struct.unpack(f"<{len(data) // 4}f", data)
-
-
-def save_polls(readings: Sequence[tuple[BurnInAttempt, TrayReading]]) -> None:
-    """Save one Poll per reading, with a constant number of statements."""
-    names = {attempt.pk: [sample.series for sample in reading.samples] for attempt, reading in readings}
-    layouts = _layout_ids(names.values())
-    Poll.objects.bulk_create(
-        [
-            Poll(
-                attempt=attempt,
-                taken_at=reading.taken_at,
-                layout_id=layouts[_digest(names[attempt.pk])],
-                values=pack_values(sample.value for sample in reading.samples),
-            )
-            for attempt, reading in readings
-        ]
-    )
-
-
-def _digest(names: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()
-
-
-def _layout_ids(layouts: Iterable[Sequence[str]]) -> dict[str, int]:
-    wanted = {_digest(names): names for names in layouts}
-    known = _known_layouts(wanted)
-    if missing := wanted.keys() - known.keys():
-        new = [SeriesLayout(digest=digest, names=list(wanted[digest])) for digest in sorted(missing)]
-        SeriesLayout.objects.bulk_create(new, ignore_conflicts=True)
-        known = _known_layouts(wanted)
-    return known
-
-
-def _known_layouts(digests: Iterable[str]) -> dict[str, int]:
-    return dict(SeriesLayout.objects.filter(digest__in=list(digests)).values_list("digest", "pk"))
+Flags = NDArray[np.bool_]
 
 
 @dataclass(slots=True)
@@ -81,43 +52,120 @@ class Series:
     points: list[Point] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class SeriesStatistics:
+    """How many values a series has in a time, and their lowest, highest and mean in ``unit``."""
+
+    name: str
+    unit: str
+    count: int
+    minimum: float | None
+    maximum: float | None
+    mean: float | None
+
+
 def read_series(
     *, attempt: BurnInAttempt, pattern: str, since: datetime | None = None, until: datetime | None = None
 ) -> list[Series]:
-    """Return the series of a tray that match a pattern, at most 64 series of about 500 points each.
+    """Return the series of a tray that match a pattern, at most 64 series of at most 500 points each.
 
-    More polls than that are drawn together without losing a peak: a point keeps the lowest and the highest.
+    More polls than that are drawn together without losing a peak: a point keeps the lowest and the highest. A
+    constant number of statements. Refuses with ``archive_missing``.
     """
-    polls = Poll.objects.filter(attempt=attempt).order_by("taken_at")
-    polls = polls.filter(taken_at__gte=since) if since else polls
-    polls = polls.filter(taken_at__lte=until) if until else polls
-    together = max(1, math.ceil(polls.count() / MOST_POINTS))
-    columns = _columns(polls.values_list("layout_id", flat=True).distinct().order_by(), pattern)
-    found = {name: Series(name) for layout in columns.values() for name in layout}
-    for number, (taken_at, layout_id, blob) in enumerate(
-        polls.values_list("taken_at", "layout_id", "values").iterator()
-    ):
-        values = unpack_values(bytes(blob))
-        for name, column in columns[layout_id].items():
-            _draw(found[name], taken_at, values[column], new=number % together == 0)
-    return sorted(found.values(), key=lambda series: series.name)
+    found = read_series_of(
+        attempts=[attempt], patterns=[pattern], since=since or EARLIEST, until=until or LATEST
+    )
+    return found.get(attempt.pk, [])
 
 
-def _columns(layout_ids: Iterable[int], pattern: str) -> dict[int, dict[str, int]]:
-    """Return by layout where the values of the matching series are, at most 64 series in each."""
-    layouts = SeriesLayout.objects.filter(pk__in=list(layout_ids)).values_list("pk", "names")
-    columns = {}
-    for pk, names in layouts:
-        matching = [(name, column) for column, name in enumerate(names) if matches(name, pattern)]
-        columns[pk] = dict(sorted(matching)[:MOST_SERIES])
-    return columns
+def read_series_of(
+    *, attempts: Collection[BurnInAttempt], patterns: Collection[str], since: datetime, until: datetime
+) -> dict[int, list[Series]]:
+    """Return by attempt of one run the series that match any pattern, each as ``read_series`` returns them.
+
+    Five statements at most, however many trays. Refuses with ``archive_missing``.
+    """
+    wanted = Wanted(attempts, patterns, since, until, MOST_SERIES)
+    every_poll = wanted.windows().count() < MANY_WINDOWS * max(1, len(attempts))
+    found = read_stretches(wanted, every_poll=every_poll) or read_archived(wanted)
+    return {attempt: _draw(stretches) for attempt, stretches in found.items()}
 
 
-def _draw(series: Series, at: datetime, value: float, *, new: bool) -> None:
-    known = None if math.isnan(value) else value
-    if new or not series.points:
-        series.points.append(Point(at, known, known))
-    elif known is not None:
-        point = series.points[-1]
-        point.low = known if point.low is None else min(point.low, known)
-        point.high = known if point.high is None else max(point.high, known)
+def read_statistics(
+    *, attempt: BurnInAttempt, pattern: str, since: datetime | None = None, until: datetime | None = None
+) -> list[SeriesStatistics]:
+    """Return count, minimum, maximum and mean of the series of a tray that match a pattern, by name.
+
+    Over every value from ``since`` to ``until``, both included. A constant number of statements; only the
+    blocks at the two ends are opened. Refuses with ``archive_missing``.
+    """
+    wanted = Wanted([attempt], [pattern], since or EARLIEST, until or LATEST)
+    found = read_stretches(wanted, every_poll=False) or read_archived(wanted)
+    stretches = found.get(attempt.pk, [])
+    names = _names(stretches)
+    totals = _Totals(len(names))
+    for stretch in stretches:
+        totals.add(stretch, [names[name] for name in stretch.names])
+    units = {name: str(known.get("unit", "")) for name, known in attempt.statistics.items()}
+    return [totals.of(name, column, units.get(name, "")) for name, column in names.items()]
+
+
+def _names(stretches: Sequence[Stretch]) -> dict[str, int]:
+    names = sorted({name for stretch in stretches for name in stretch.names})
+    return {name: column for column, name in enumerate(names)}
+
+
+class _Totals:
+    """Statistics of series by column, added up stretch by stretch."""
+
+    def __init__(self, series: int) -> None:
+        self.count = np.zeros(series, np.int64)
+        self.total = np.zeros(series, np.float64)
+        self.low = np.full(series, np.nan, np.float32)
+        self.high = np.full(series, np.nan, np.float32)
+
+    def add(self, stretch: Stretch, columns: list[int]) -> None:
+        self.count[columns] += stretch.count.sum(axis=0, dtype=np.int64)
+        self.total[columns] += stretch.total.sum(axis=0, dtype=np.float64)
+        self.low[columns] = np.fmin(self.low[columns], np.fmin.reduce(stretch.low, axis=0, initial=np.nan))
+        self.high[columns] = np.fmax(self.high[columns], np.fmax.reduce(stretch.high, axis=0, initial=np.nan))
+
+    def of(self, name: str, column: int, unit: str) -> SeriesStatistics:
+        count = int(self.count[column])
+        if not count:
+            return SeriesStatistics(name, unit, 0, None, None, None)
+        low, high = float(self.low[column]), float(self.high[column])
+        return SeriesStatistics(name, unit, count, low, high, float(self.total[column]) / count)
+
+
+def _draw(stretches: Sequence[Stretch]) -> list[Series]:
+    """Draw moments together into at most ``MOST_POINTS`` groups; a series has a point where it was read."""
+    if not stretches:
+        return []
+    names = _names(stretches)
+    moments = np.unique(np.concatenate([stretch.at for stretch in stretches]))
+    together = max(1, -(-len(moments) // MOST_POINTS))
+    starts = [to_datetime(at) for at in moments[::together].tolist()]
+    shape = (len(starts), len(names))
+    low, high = np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32)
+    drawn = np.zeros(shape, bool)
+    for stretch in stretches:
+        groups = np.searchsorted(moments, stretch.at) // together
+        rows, firsts = np.unique(groups, return_index=True)
+        place = np.ix_(rows, np.array([names[name] for name in stretch.names]))
+        low[place] = np.fmin(low[place], np.fmin.reduceat(stretch.low, firsts, axis=0))
+        high[place] = np.fmax(high[place], np.fmax.reduceat(stretch.high, firsts, axis=0))
+        drawn[place] = True
+    return [
+        Series(name, _points(starts, drawn[:, column], low[:, column], high[:, column]))
+        for name, column in names.items()
+    ]
+
+
+def _points(starts: list[datetime], drawn: Flags, low: Values, high: Values) -> list[Point]:
+    numbers = zip(low.tolist(), high.tolist(), drawn.tolist(), starts, strict=True)
+    return [
+        Point(at, None if math.isnan(least) else least, None if math.isnan(most) else most)
+        for least, most, is_drawn, at in numbers
+        if is_drawn
+    ]

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -19,6 +20,7 @@ from django.utils import timezone
 from mes.burnin import intents
 from mes.burnin.bays import find_bay, needs_bay
 from mes.burnin.bmc import MEMORIES, find_address
+from mes.burnin.compaction import compact_run
 from mes.burnin.judging import is_urgent
 from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInProfile, BurnInRun, Gap, SeriesLimit
 from mes.burnin.phases import plan_of
@@ -239,6 +241,7 @@ def _write(tick: Tick) -> None:
         record_verdict(
             run=tick.run, attempts=tick.attempts, limits=tick.limits, state=tick.state, at=tick.now
         )
+        transaction.on_commit(partial(compact_run, tick.run.pk), robust=True)
     elif tick.state or tick.changes:
         _record_step(tick)
 

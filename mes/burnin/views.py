@@ -1,11 +1,14 @@
 """Burn-in over REST: start, watch, pause, resume and abort runs; set BMC addresses."""
 
+from collections.abc import Callable
 from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
+from django.http import FileResponse
 from django.utils.crypto import salted_hmac
 from django_filters.rest_framework import FilterSet
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, viewsets
 from rest_framework.decorators import action
@@ -14,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from mes.burnin.models import BurnInRun
+from mes.burnin.models import BurnInRun, TelemetryArchive
 from mes.burnin.serializers import (
     AbortRunSerializer,
     ActSerializer,
@@ -27,20 +30,23 @@ from mes.burnin.serializers import (
     ReadingsSerializer,
     SetBmcSerializer,
     StartRunSerializer,
+    StatisticsSerializer,
     SwapTraySerializer,
 )
 from mes.burnin.services import (
     abort_run,
     bays_of,
+    find_archive,
     pause_run,
     read_series,
+    read_statistics,
     resume_run,
     set_bmc,
     start_run,
     swap_tray,
 )
 from mes.ledger.services import Actor
-from mes.rest import checked, perform
+from mes.rest import AnyAccept, checked, perform
 from mes.serials.services import visible_unit
 from mes.stations.services import of_site, require_floor, site_of
 
@@ -142,14 +148,35 @@ class BurnInRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewset
     @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
     def readings(self, request: Request, uid: str) -> Response:
         """Read series of one tray for a chart: the latest attempt in a slot."""
+        return Response(ReadingsSerializer(self._read(request, read_series)).data)
+
+    @extend_schema(parameters=[ReadingsQuerySerializer], responses={200: StatisticsSerializer})
+    @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
+    def statistics(self, request: Request, uid: str) -> Response:
+        """Read count, minimum, maximum and mean of series of one tray: the latest attempt in a slot."""
+        return Response(StatisticsSerializer(self._read(request, read_statistics)).data)
+
+    @extend_schema(responses={(200, "application/vnd.apache.parquet"): OpenApiTypes.BINARY})
+    @action(detail=True, methods=["get"], content_negotiation_class=AnyAccept)
+    def samples(self, request: Request, uid: str) -> FileResponse:
+        """Return every sample of an archived run as a Parquet file; 404 until it is archived."""
+        require_floor(request.auth, request.user, "burnin.view_telemetryarchive")
+        archive = get_object_or_404(TelemetryArchive, run=self.get_object())
+        return FileResponse(
+            find_archive(archive).open("rb"),
+            as_attachment=True,
+            filename=archive.file,
+            content_type="application/vnd.apache.parquet",
+        )
+
+    def _read(self, request: Request, read: Callable[..., list[Any]]) -> dict[str, Any]:
+        """Answer a question on series of the latest attempt in a slot."""
         query = checked(ReadingsQuerySerializer(data=request.query_params))
         attempts = self.get_object().attempts.filter(slot__name__iexact=query["slot"])
         attempt = get_object_or_404(attempts.select_related("slot").order_by("-number")[:1])
-        series = read_series(
-            attempt=attempt, pattern=query["series"], since=query.get("since"), until=query.get("until")
-        )
-        answer = {"slot": attempt.slot.name, "number": attempt.number, "series": series}
-        return Response(ReadingsSerializer(answer).data)
+        since, until = query.get("since"), query.get("until")
+        series = read(attempt=attempt, pattern=query["series"], since=since, until=until)
+        return {"slot": attempt.slot.name, "number": attempt.number, "series": series}
 
     def _shown(self, run: BurnInRun) -> dict[str, Any]:
         return dict(BurnInRunDetailSerializer(self.get_queryset().get(pk=run.pk)).data)

@@ -79,7 +79,7 @@ class TrayPhysics:
         if sensor.lag == "sum":
             return sum(values[name] for name in sensor.sources)
         value = self._level(sensor) + sensor.noise * self._noise.uniform(-1.0, 1.0)
-        return _disturb(sensor, value, faults)
+        return _disturb(sensor, _resolved(value, sensor.step), faults)
 
     def _level(self, sensor: SensorSpec) -> float:
         rise = sensor.stressed - sensor.idle
@@ -101,6 +101,10 @@ def is_gpu_temperature(name: str) -> bool:
 def is_first_leak_detector(name: str) -> bool:
     """Return whether this is the detector that gets wet when the tray leaks."""
     return name == "Chassis_0_LeakDetector_0_ColdPlate"
+
+
+def _resolved(value: float, step: float) -> float:
+    return round(value / step) * step if step else value
 
 
 def _disturb(sensor: SensorSpec, value: float, faults: Collection[Fault]) -> float:

@@ -6,6 +6,9 @@ from typing import Literal
 HOST_REPORT = "PlatformEnvironmentMetrics_0"
 GPU_REPORT = "HGX_PlatformEnvironmentMetrics_0"
 GPU_THROTTLE_CELSIUS = 87.0
+# Resolutions as a captured tray reports them; its hot-swap controllers count in 6.134969 W.
+CELSIUS_STEP, GPU_CELSIUS_STEP, MEMORY_CELSIUS_STEP, COARSE_CELSIUS_STEP = 1 / 16, 1 / 32, 1 / 256, 1.0
+WATT_STEP, HOT_SWAP_WATT_STEP, VOLT_STEP, LEAK_VOLT_STEP, FAN_RPM_STEP = 0.001, 6.134969, 0.022, 0.0008, 100.0
 LEAK_VOLTS = (1.3, 2.0)
 
 Lag = Literal["power", "heat", "none", "energy", "headroom", "sum"]
@@ -17,7 +20,7 @@ class SensorSpec:
 
     ``power`` in seconds, ``heat`` in about a minute, ``none`` never; ``energy`` integrates the power from
     ``idle`` to ``stressed`` watts into joules; ``headroom`` is the distance of ``sources`` to the throttle
-    limit; ``sum`` adds its ``sources`` up.
+    limit; ``sum`` adds its ``sources`` up. ``step`` is the resolution that the sensor reads in, 0: any value.
     """
 
     name: str
@@ -32,6 +35,7 @@ class SensorSpec:
     low: float | None = None
     high: float | None = None
     sources: tuple[str, ...] = ()
+    step: float = 0.0
 
     @property
     def path(self) -> str:
@@ -47,7 +51,9 @@ def compute_sensors() -> tuple[SensorSpec, ...]:
         *_power_board(),
         *_leak_detectors(("0_ColdPlate", "0_Manifold", "1_ColdPlate", "1_Manifold")),
         *_fans(8),
-        _power("Chassis_0_TotalHSC_Power_0", "Chassis_0", HOST_REPORT, 1361.0, 5400.0),
+        _power(
+            "Chassis_0_TotalHSC_Power_0", "Chassis_0", HOST_REPORT, 1361.0, 5400.0, step=HOT_SWAP_WATT_STEP
+        ),
         *(sensor for gpu in range(4) for sensor in _gpu(gpu)),
         _total_gpu_power(),
         *(sensor for module in range(2) for sensor in _module(module)),
@@ -64,39 +70,68 @@ def switch_sensors() -> tuple[SensorSpec, ...]:
         *(_power(f"{asic}_Power_0", asic, HOST_REPORT, 180.0, 420.0) for asic in asics),
         *_leak_detectors(("0_ColdPlate", "0_Manifold")),
         *_fans(4),
-        _power("Chassis_0_TotalHSC_Power_0", "Chassis_0", HOST_REPORT, 620.0, 1150.0),
+        _power(
+            "Chassis_0_TotalHSC_Power_0", "Chassis_0", HOST_REPORT, 620.0, 1150.0, step=HOT_SWAP_WATT_STEP
+        ),
     )
 
 
 def _heat(
-    name: str, chassis: str, report: str, idle: float, stressed: float, *, high: float | None = None
+    name: str,
+    chassis: str,
+    report: str,
+    idle: float,
+    stressed: float,
+    *,
+    high: float | None = None,
+    step: float = CELSIUS_STEP,
 ) -> SensorSpec:
-    return SensorSpec(name, chassis, report, "Temperature", "Cel", idle, stressed, "heat", 0.25, high=high)
+    return SensorSpec(
+        name, chassis, report, "Temperature", "Cel", idle, stressed, "heat", 0.25, high=high, step=step
+    )
 
 
-def _power(name: str, chassis: str, report: str, idle: float, stressed: float) -> SensorSpec:
-    return SensorSpec(name, chassis, report, "Power", "W", idle, stressed, "power", idle * 0.01)
+def _power(
+    name: str, chassis: str, report: str, idle: float, stressed: float, *, step: float = WATT_STEP
+) -> SensorSpec:
+    return SensorSpec(name, chassis, report, "Power", "W", idle, stressed, "power", idle * 0.01, step=step)
 
 
 def _board_sensors() -> tuple[SensorSpec, ...]:
     adapters = [(board, adapter) for board in range(2) for adapter in range(2)]
     bluefield = "Riser_Slot2_BlueField_3_Card"
     return (
-        _heat("BF3_Slot_2_Temp", bluefield, HOST_REPORT, 52.0, 66.0),
+        _heat("BF3_Slot_2_Temp", bluefield, HOST_REPORT, 52.0, 66.0, step=COARSE_CELSIUS_STEP),
         *(
-            _heat(f"IO_Board_{board}_CX8_{adapter}_Temp", f"IO_Board_{board}", HOST_REPORT, 49.0, 67.0)
+            _heat(
+                f"IO_Board_{board}_CX8_{adapter}_Temp",
+                f"IO_Board_{board}",
+                HOST_REPORT,
+                49.0,
+                67.0,
+                step=COARSE_CELSIUS_STEP,
+            )
             for board, adapter in adapters
         ),
         _heat("BMC_0_DCSCM_Temp_0", "BMC_0", HOST_REPORT, 31.6, 34.0),
         _heat("Chassis_0_Front_IO_Temp_0", "Chassis_0", HOST_REPORT, 24.4, 25.5),
-        _heat("NVME_M2_0_Temp_0", "NVME_M2_0", HOST_REPORT, 38.0, 46.0),
+        _heat("NVME_M2_0_Temp_0", "NVME_M2_0", HOST_REPORT, 38.0, 46.0, step=COARSE_CELSIUS_STEP),
     )
 
 
 def _drives(backplane: int) -> tuple[SensorSpec, ...]:
     chassis = f"StorageBackplane_{backplane}"
     return tuple(
-        _heat(f"{chassis}_SSD_{bay}_Temp_0", chassis, HOST_REPORT, 36.0, 47.0, high=70.0) for bay in range(2)
+        _heat(
+            f"{chassis}_SSD_{bay}_Temp_0",
+            chassis,
+            HOST_REPORT,
+            36.0,
+            47.0,
+            high=70.0,
+            step=COARSE_CELSIUS_STEP,
+        )
+        for bay in range(2)
     )
 
 
@@ -105,18 +140,18 @@ def _power_board() -> tuple[SensorSpec, ...]:
     for swap in range(2):
         name = f"PDB_0_HSC_{swap}"
         sensors += [
-            _power(f"{name}_Pwr_0", "PDB_0", HOST_REPORT, 680.0, 2700.0),
+            _power(f"{name}_Pwr_0", "PDB_0", HOST_REPORT, 680.0, 2700.0, step=HOT_SWAP_WATT_STEP),
             _heat(f"{name}_Temp_0", "PDB_0", HOST_REPORT, 34.1, 52.0),
             _volts(f"{name}_Volt_In_0"),
             _volts(f"{name}_Volt_Out_0"),
-            _heat(f"PDB_0_Vreg_{swap}_Temp_0", "PDB_0", HOST_REPORT, 40.0, 58.0),
-            _heat(f"PDB_0_Vreg_{swap}_Temp_1", "PDB_0", HOST_REPORT, 36.0, 55.0),
+            _heat(f"PDB_0_Vreg_{swap}_Temp_0", "PDB_0", HOST_REPORT, 40.0, 58.0, step=COARSE_CELSIUS_STEP),
+            _heat(f"PDB_0_Vreg_{swap}_Temp_1", "PDB_0", HOST_REPORT, 36.0, 55.0, step=COARSE_CELSIUS_STEP),
         ]
     return tuple(sensors)
 
 
 def _volts(name: str) -> SensorSpec:
-    return SensorSpec(name, "PDB_0", HOST_REPORT, "Voltage", "V", 49.93, 49.62, "power", 0.03)
+    return SensorSpec(name, "PDB_0", HOST_REPORT, "Voltage", "V", 49.93, 49.62, "power", 0.03, step=VOLT_STEP)
 
 
 def _leak_detectors(names: tuple[str, ...]) -> tuple[SensorSpec, ...]:
@@ -134,6 +169,7 @@ def _leak_detectors(names: tuple[str, ...]) -> tuple[SensorSpec, ...]:
             0.01,
             low,
             high,
+            step=LEAK_VOLT_STEP,
         )
         for name in names
     )
@@ -153,6 +189,7 @@ def _fans(count: int) -> tuple[SensorSpec, ...]:
             "heat",
             70.0,
             low=2204.0,
+            step=FAN_RPM_STEP,
         )
         for number, face in faces
     )
@@ -165,8 +202,10 @@ def _gpu(number: int) -> tuple[SensorSpec, ...]:
         SensorSpec(f"{chassis}_Energy_0", chassis, GPU_REPORT, "EnergyJoules", "J", 235.0, 985.0, "energy"),
         _power(f"{chassis}_DRAM_0_Power_0", chassis, GPU_REPORT, 33.0, 160.0),
         _power(f"{chassis}_Power_0", chassis, GPU_REPORT, 235.0, 985.0),
-        _heat(f"{chassis}_DRAM_0_Temp_0", chassis, GPU_REPORT, 33.0, 71.0, high=105.0),
-        _heat(heat, chassis, GPU_REPORT, 33.0, 66.0, high=GPU_THROTTLE_CELSIUS),
+        _heat(
+            f"{chassis}_DRAM_0_Temp_0", chassis, GPU_REPORT, 33.0, 71.0, high=105.0, step=MEMORY_CELSIUS_STEP
+        ),
+        _heat(heat, chassis, GPU_REPORT, 33.0, 66.0, high=GPU_THROTTLE_CELSIUS, step=GPU_CELSIUS_STEP),
         SensorSpec(
             f"{chassis}_TEMP_1",
             chassis,

@@ -4,13 +4,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from mes.burnin.charts import Chart, charts_of
+from mes.burnin.compaction import compact_due
 from mes.burnin.models import SeriesLimit
 from mes.burnin.plotting import BOTTOM, LEFT, RIGHT, TOP, Window
 from mes.burnin.services import read_series, read_series_of
 from mes.burnin.telemetry import Point, Series
-from tests.burnin.soaked import even, make_run
+from tests.burnin.soaked import even, make_run, soak
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 HIGH = SeriesLimit(group="gpu temperature", unit_kind="compute_tray", pattern="GPU_?", unit="Cel", high=87)
@@ -105,9 +107,22 @@ def test_series_of_many_trays_cost_three_queries(trays: int, django_assert_num_q
     attempts, begin = list(run.attempts.all()), run.soak_started_at
     assert begin is not None
     until, patterns = begin + timedelta(hours=1), {"HGX_GPU_?_TEMP_0", "HGX_GPU_0_Power_0"}
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         found = read_series_of(attempts=attempts, patterns=patterns, since=begin, until=until)
     for attempt in attempts:
         alone = [each for pattern in patterns for each in read_series(attempt=attempt, pattern=pattern)]
         assert found[attempt.pk] == sorted(alone, key=lambda each: each.name)
     assert found[attempts[1].pk][0].points[2].low is None
+
+
+@pytest.mark.django_db
+def test_compacted_samples_of_many_trays_are_those_of_each() -> None:
+    run = make_run(3, polls=150, until=timezone.now() - timedelta(minutes=15))
+    attempts, begin = list(run.attempts.all()), run.soak_started_at
+    assert begin is not None and compact_due()
+    soak(run, polls=20, until=timezone.now())
+    until, pattern = timezone.now(), "HGX_GPU_?_TEMP_0"
+    found = read_series_of(attempts=attempts, patterns=[pattern], since=begin, until=until)
+    for attempt in attempts:
+        assert found[attempt.pk] == read_series(attempt=attempt, pattern=pattern, since=begin)
+        assert sum(len(each.points) for each in found[attempt.pk]) == 4 * 170

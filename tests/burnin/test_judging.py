@@ -19,8 +19,8 @@ from mes.burnin.judging import (
     outage_seconds,
 )
 from mes.burnin.models import BurnInAttempt, BurnInProfile, SeriesLimit
+from mes.burnin.polls import pack_values, unpack_values
 from mes.burnin.redfish import Sample, TrayReading
-from mes.burnin.telemetry import pack_values, unpack_values
 from mes.products.models import Slot
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -96,7 +96,7 @@ def test_a_run_unlike_the_last_racks_says_so() -> None:
 def test_trays_cost_no_queries(trays: int, django_assert_num_queries: Any) -> None:
     run, client = make_run(trays, polls=3), office("view_unit", "change_burninrun")
     gap_of(run, begin=5, seconds=10)
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(14):
         client.get(address(run))
 
 
