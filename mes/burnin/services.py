@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from mes.burnin.bays import BayStatus, Wall, bays_of, require_bay, wall_of
 from mes.burnin.bmc import find_address
+from mes.burnin.findings import Finding, Rule
 from mes.burnin.intents import Kind, enqueue
 from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInBay, BurnInProfile, BurnInRun, Gap
 from mes.burnin.port_reading import read_ports
@@ -161,8 +162,14 @@ def abort_run(*, run: BurnInRun, reason: str, by: Actor) -> BurnInRun:
     run = _locked_in(run, ABORTABLE, reason=reason, by=by)
     if run.state in STRESSED:
         enqueue(run=run, attempts=_live_attempts(run), kind=Kind.STOP)
-    reasons = [*run.reasons, f"Aborted by {by.person}: {reason}"]
-    changes: dict[str, Any] = {"abort_reason": reason[:300], "reasons": reasons, "waits_for": ""}
+    text = f"Aborted by {by.person}: {reason}"
+    finding = Finding(Rule.ABORT, text, timezone.now(), profile=str(run.profile))
+    changes: dict[str, Any] = {
+        "abort_reason": reason[:300],
+        "reasons": [*run.reasons, text],
+        "findings": [*run.findings, finding.as_json()],
+        "waits_for": "",
+    }
     payload = {"reason": reason, "credited_seconds": run.credited_seconds}
     _move(run, State.STOPPING, "burn_in.abort_asked", by=by, now=timezone.now(), payload=payload, **changes)
     return run

@@ -6,21 +6,25 @@ A failed tray ends the run through STOPPING. PAUSED beside SOAKING is entered an
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from mes.burnin.findings import Finding, Rule
 from mes.burnin.intents import Kind
 from mes.burnin.judging import (
     earned_seconds,
     find_identity_fault,
+    find_medians,
     find_missing,
     in_short,
     is_unbroken,
+    note_absences,
     note_samples,
     outage_seconds,
 )
-from mes.burnin.models import BurnInAttempt, BurnInProfile, BurnInRun, Gap, SeriesLimit
+from mes.burnin.limits import Moment
+from mes.burnin.models import BurnInAttempt, BurnInProfile, BurnInRun, Gap, SeriesLimit, Violation
 from mes.burnin.redfish import TrayReading
 
 State = BurnInRun.State
@@ -62,7 +66,9 @@ class Tick:
     changes: list[dict[str, str]] = field(default_factory=list)
     waits: list[str] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
     intents: list[Intent] = field(default_factory=list)
+    _medians: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def profile(self) -> BurnInProfile:
@@ -77,6 +83,15 @@ class Tick:
     def limits_of(self, attempt: BurnInAttempt) -> list[SeriesLimit]:
         """Return the limits for the kind of a tray."""
         return self.limits.get(attempt.unit.part_revision.part.kind, [])
+
+    def medians_of(self, attempt: BurnInAttempt) -> dict[str, float]:
+        """Return the medians at this poll over the trays of a tray's kind, for its limits of a spread."""
+        kind = attempt.unit.part_revision.part.kind
+        if kind not in self._medians:
+            alike = [each for each in self.attempts if each.unit.part_revision.part.kind == kind]
+            told = [said for each in alike if isinstance(said := self.said.get(each.pk), TrayReading)]
+            self._medians[kind] = find_medians(told, self.limits_of(attempt))
+        return self._medians[kind]
 
     def failed(self) -> list[BurnInAttempt]:
         """Return the trays that failed, in this tick or before."""
@@ -191,22 +206,42 @@ def _is_in_danger(tick: Tick, attempt: BurnInAttempt, reading: TrayReading, *, s
     if fault := _find_wrong(tick, attempt, reading):
         _fail(tick, attempt, fault)
     else:
-        elapsed = _since_last_poll(attempt, reading.taken_at, tick.profile)
-        limits = tick.limits_of(attempt)
-        breaches = note_samples(attempt.statistics, reading.samples, limits, elapsed=elapsed, soaking=soaking)
-        for breach in breaches:
-            _fail(tick, attempt, f"{attempt.slot.name}: {breach}")
+        _judge_samples(tick, attempt, reading, soaking=soaking)
     return attempt.state == Tray.FAILED
 
 
-def _find_wrong(tick: Tick, attempt: BurnInAttempt, reading: TrayReading) -> str:
-    """Return what no later reading can put right: a leak, another tray, a reboot; or ""."""
-    slot, before = attempt.slot, attempt.boot_id
+def _judge_samples(tick: Tick, attempt: BurnInAttempt, reading: TrayReading, *, soaking: bool) -> None:
+    """Take a reading into the statistics and the violations; fail the tray for what is breached."""
+    limits, statistics, moment = tick.limits_of(attempt), attempt.statistics, _moment(tick, attempt, reading)
+    absences = note_absences(statistics, reading.samples, limits, moment) if soaking else []
+    noted = note_samples(statistics, reading.samples, limits, moment, soaking=soaking)
+    tick.violations += [excursion.row(attempt) for excursion in noted.excursions]
+    for finding in absences:
+        _fail(tick, attempt, replace(finding, text=f"{attempt.slot.name}: {finding.text}"))
+    for breach in noted.breaches:
+        _fail(tick, attempt, breach.finding(attempt.slot.name, reading.taken_at))
+
+
+def _moment(tick: Tick, attempt: BurnInAttempt, reading: TrayReading) -> Moment:
+    return Moment(
+        at=reading.taken_at.timestamp(),
+        elapsed=_since_last_poll(attempt, reading.taken_at, tick.profile),
+        poll_seconds=tick.profile.poll_seconds,
+        max_gap_seconds=tick.profile.max_gap_seconds,
+        medians=tick.medians_of(attempt),
+    )
+
+
+def _find_wrong(tick: Tick, attempt: BurnInAttempt, reading: TrayReading) -> Finding | None:
+    """Return what no later reading can put right: a leak, a reboot, another tray; or None."""
+    slot, before, at = attempt.slot, attempt.boot_id, reading.taken_at
     if reading.leak:
-        return f"{slot.name} leaks: {in_short(list(reading.leak))}."
+        detectors = in_short(list(reading.leak))
+        return Finding(Rule.LEAK, f"{slot.name} leaks: {detectors}.", at, series=detectors)
     if before and reading.boot_id and reading.boot_id != before:
-        return f"{slot.name} rebooted: boot {reading.boot_id}, before {before}."
-    return find_identity_fault(reading, slot, tick.names[attempt.unit_id])
+        return Finding(Rule.REBOOT, f"{slot.name} rebooted: boot {reading.boot_id}, before {before}.", at)
+    fault = find_identity_fault(reading, slot, tick.names[attempt.unit_id])
+    return Finding(Rule.WRONG_TRAY, fault, at) if fault else None
 
 
 def _since_last_poll(attempt: BurnInAttempt, at: datetime, profile: BurnInProfile) -> float:
@@ -221,7 +256,8 @@ def _find_fault(tick: Tick, attempt: BurnInAttempt, reading: TrayReading) -> str
         return "its stress is not running"
     if attempt.boot_id and not reading.boot_id:
         return "the BMC reports no boot time"
-    missing = find_missing(reading.samples, tick.limits_of(attempt), attempt.statistics)
+    moment = _moment(tick, attempt, reading)
+    missing = find_missing(reading.samples, tick.limits_of(attempt), attempt.statistics, moment)
     return f"no usable value of {in_short(missing)}" if missing else ""
 
 
@@ -253,7 +289,8 @@ def _lose_patience(tick: Tick, attempt: BurnInAttempt, at: datetime, why: str) -
         tick.waits.append(f"{attempt.slot.name} is suspect, a person must decide: {why}")
     elif at - since >= patience:
         seconds = (at - since).total_seconds()
-        _fail(tick, attempt, f"{attempt.slot.name} gave no good sample for {seconds:.0f} s: {why}.")
+        text = f"{attempt.slot.name} gave no good sample for {seconds:.0f} s: {why}."
+        _fail(tick, attempt, Finding(Rule.SUSPECT, text, at))
     else:
         tick.waits.append(f"{attempt.slot.name} is suspect: {why}")
 
@@ -274,7 +311,8 @@ def _wait_or_fail(tick: Tick, why: dict[int, str], verb: str) -> None:
             continue
         if tick.is_overdue:
             limit = f"{tick.profile.start_seconds:g} s"
-            _fail(tick, attempt, f"{attempt.slot.name} {verb} within {limit}: {why[attempt.pk]}.")
+            text = f"{attempt.slot.name} {verb} within {limit}: {why[attempt.pk]}."
+            _fail(tick, attempt, Finding(Rule.START, text))
         else:
             tick.waits.append(f"{attempt.slot.name}: {why[attempt.pk]}")
     if tick.failed():
@@ -301,7 +339,8 @@ def _await_quiet(tick: Tick) -> None:
         tick.waits += [f"{attempt.slot.name}: {noisy[attempt.pk]}" for attempt in _among(tick, noisy)]
         return
     for attempt in _among(tick, noisy):
-        _fail(tick, attempt, f"{attempt.slot.name} was not seen to end its stress: {noisy[attempt.pk]}.")
+        text = f"{attempt.slot.name} was not seen to end its stress: {noisy[attempt.pk]}."
+        _fail(tick, attempt, Finding(Rule.STOP, text))
     tick.state = State.JUDGING
 
 
@@ -329,8 +368,7 @@ def _judge(tick: Tick) -> None:
         _set_states(tick, [attempt], Tray.PASSED if soaked else Tray.ABORTED)
     tick.state = _verdict(tick)
     if tick.state == State.FAILED and not tick.failed():
-        hours = tick.run.credited_hours
-        tick.run.reasons = [f"Only {hours:.2f} of {tick.profile.required_hours:g} hours were soaked."]
+        _conclude(tick, _too_few_hours(tick))
 
 
 def _verdict(tick: Tick) -> BurnInRun.State:
@@ -340,11 +378,31 @@ def _verdict(tick: Tick) -> BurnInRun.State:
     return State.PASSED if tick.attempts and passed else State.FAILED
 
 
-def _fail(tick: Tick, attempt: BurnInAttempt, reason: str) -> None:
-    attempt.reasons = [*attempt.reasons, reason]
-    tick.run.reasons = [*tick.run.reasons, reason]
+def _too_few_hours(tick: Tick) -> Finding:
+    hours, required = tick.run.credited_hours, tick.profile.required_hours
+    return Finding(
+        rule=Rule.HOURS,
+        text=f"Only {hours:.2f} of {required:g} hours were soaked.",
+        at=tick.now,
+        value=hours,
+        unit="h",
+        low=required,
+        profile=str(tick.profile),
+    )
+
+
+def _fail(tick: Tick, attempt: BurnInAttempt, finding: Finding) -> None:
+    found = finding.on(attempt, at=tick.now, profile=tick.profile)
+    attempt.reasons = [*attempt.reasons, found.text]
+    attempt.findings = [*attempt.findings, found.as_json()]
+    _conclude(tick, found)
     if attempt.state != Tray.FAILED:
-        _set_states(tick, [attempt], Tray.FAILED, reason)
+        _set_states(tick, [attempt], Tray.FAILED, found.text)
+
+
+def _conclude(tick: Tick, finding: Finding) -> None:
+    tick.run.reasons = [*tick.run.reasons, finding.text]
+    tick.run.findings = [*tick.run.findings, finding.as_json()]
 
 
 def _set_states(

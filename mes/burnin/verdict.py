@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from mes.burnin.judging import Worst, bounds, find_worst
+from mes.burnin.findings import Finding, Rule
+from mes.burnin.limits import bounds, unit_of
 from mes.burnin.models import BurnInAttempt, BurnInRun, Gap, SeriesLimit
+from mes.burnin.near_misses import Worst, find_near_misses, find_worst
 from mes.ledger.services import SYSTEM, advance, record
 from mes.products.models import Gate, Operation
 from mes.racks.services import configuration_digest
@@ -36,6 +38,8 @@ def record_verdict(
     A limit of the route on what was measured may turn a PASSED run into a FAILED one.
     """
     outcome, status = OUTCOMES[state]
+    run.near_misses = find_near_misses(attempts, limits)
+    reasons = [*run.reasons, *_reservations(run)]
     test = record_judged_test(
         unit=run.unit,
         result=Result(
@@ -44,7 +48,7 @@ def record_verdict(
             outcome=outcome,
             status=status,
             format=TestRun.Format.BURN_IN,
-            reasons=[*run.reasons, *_reservations(run)],
+            reasons=list(reasons),
             started_at=run.soak_started_at or run.created_at,
             ended_at=at,
             measurements=measure_attempts(attempts, limits, required=run.profile.required_hours),
@@ -68,6 +72,8 @@ def record_verdict(
         "ended_at": at,
         "waits_for": "",
         "reasons": test.reasons,
+        "findings": [*run.findings, *_route_findings(run, test, known=reasons)],
+        "near_misses": run.near_misses,
     }
     record(advance(run, f"burn_in.{final}", by=SYSTEM, payload=payload, **changes))
     return test
@@ -99,21 +105,30 @@ def _hours(attempt: BurnInAttempt, required: float) -> Measurement:
 
 def _worst_value(attempt: BurnInAttempt, worst: Worst) -> Measurement:
     limit = worst.limit
+    lacking = f"no sample; must be {bounds(limit)}" if worst.breached else "fewer than 3 trays to compare"
+    kept = Verdict.PASS if worst.value is not None else Verdict.NONE
     return Measurement(
         name=limit.group,
         step=worst.series,
         component=attempt.slot.name,
         value=worst.value,
-        text="" if worst.value is not None else f"no sample; must be {bounds(limit)}",
-        unit=limit.unit,
+        text="" if worst.value is not None else lacking,
+        unit=unit_of(limit),
         low=limit.low,
         high=limit.high,
-        verdict=Verdict.FAIL if worst.breached else Verdict.PASS,
+        verdict=Verdict.FAIL if worst.breached else kept,
         count=worst.count,
         minimum=worst.minimum,
         maximum=worst.maximum,
         mean=worst.mean,
     )
+
+
+def _route_findings(run: BurnInRun, test: TestRun, *, known: list[str]) -> list[dict[str, Any]]:
+    """Return what the route's own limits added to the reasons."""
+    added = [reason for reason in test.reasons if reason not in known]
+    rule = [Finding(Rule.ROUTE, reason, test.ended_at, profile=str(run.profile)) for reason in added]
+    return [finding.as_json() for finding in rule]
 
 
 def _reservations(run: BurnInRun) -> list[str]:
@@ -132,6 +147,8 @@ def _details(run: BurnInRun, attempts: list[BurnInAttempt]) -> dict[str, Any]:
         "time_scale": run.profile.time_scale,
         "abort_reason": run.abort_reason,
         "gaps": Gap.objects.filter(attempt__in=attempts).count(),
+        "findings": run.findings,
+        "near_misses": run.near_misses,
         "trays": [
             {
                 "slot": attempt.slot.name,
@@ -140,6 +157,7 @@ def _details(run: BurnInRun, attempts: list[BurnInAttempt]) -> dict[str, Any]:
                 "state": attempt.state,
                 "credited_hours": attempt.credited_seconds / 3600,
                 "reasons": attempt.reasons,
+                "findings": attempt.findings,
             }
             for attempt in attempts
         ],
