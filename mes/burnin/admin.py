@@ -16,8 +16,16 @@ from mes.backoffice import (
     display,
     may,
 )
-from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInBay, BurnInProfile, BurnInRun, SeriesLimit
-from mes.burnin.services import abort_run, pause_run, resume_run
+from mes.burnin.models import (
+    BmcEndpoint,
+    BurnInAttempt,
+    BurnInBay,
+    BurnInProfile,
+    BurnInRun,
+    SeriesLimit,
+    Violation,
+)
+from mes.burnin.services import abort_run, pause_run, require_consistent, resume_run
 from mes.ledger.services import Actor
 
 PAUSES = {
@@ -42,6 +50,10 @@ class BurnInProfileAdmin(DefinitionAdmin):
     search_fields = ("name",)
     readonly_fields = ("released_at",)
     inlines = (SeriesLimitInline,)
+
+    def check_release(self, row: Any) -> None:
+        """Refuse limits that contradict themselves."""
+        require_consistent(row)
 
 
 @admin.register(BurnInBay)
@@ -157,6 +169,26 @@ class BurnInRunAdmin(FactAdmin):
 
         consequence = f"Soak time stops counting until the run is resumed. {PAUSES[keep_stress]}"
         return self.ask(request, run, title=f"Pause the {run}", consequence=consequence, act=act)
+
+
+@admin.register(Violation)
+class ViolationAdmin(FactAdmin):
+    """Excursions of series outside their limits."""
+
+    list_display = ("attempt", "series", "limit", "from_at", "to_at", "samples", "worst", "most", "is_open")
+    list_select_related = ("attempt__slot", "attempt__run__unit", "limit__profile")
+    list_filter = ("is_open", "limit__kind")
+    search_fields = ("series", "limit__group")
+    ordering = ("-id",)
+    sortable_by = ()
+    fields = (
+        *("attempt", "limit", "series", "from_at", "to_at", "samples"),
+        *("worst", "worst_at", "most", "is_open"),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Violation]:
+        """Return the rows without the statistics of their trays, which fill pages."""
+        return super().get_queryset(request).defer("attempt__statistics")
 
 
 @admin.register(BmcEndpoint)

@@ -1,11 +1,13 @@
-"""What a limit of a profile judges, how often, and which limits contradict themselves. Pure."""
+"""What a limit of a profile judges, how often, and which limits contradict themselves."""
 
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 
-from mes.burnin.models import SeriesLimit
+from mes.burnin.models import BurnInProfile, SeriesLimit
+from mes.errors import RuleViolation
 
 Kind, Basis, Missing = SeriesLimit.Kind, SeriesLimit.Basis, SeriesLimit.Missing
 
@@ -92,38 +94,45 @@ def spread_medians(trays: Collection[Mapping[str, float]]) -> dict[str, float]:
     return {series: median(told) for series, told in values.items() if len(told) >= FEWEST_TRAYS}
 
 
-def find_contradictions(
-    *,
-    kind: str | None = None,
-    basis: str | None = None,
-    low: float | None = None,
-    high: float | None = None,
-    action: str | None = None,
-    missing: str | None = None,
-    missing_polls: int | None = None,
-    sample_seconds: float | None = None,
-) -> Iterator[tuple[str, str]]:
-    """Yield what a limit must not say together, each as the column and why."""
-    if basis == Basis.HEADROOM and (low is None or high is not None):
+def find_contradictions(limit: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what a limit, given by its columns, must not say together: each time the column and why."""
+    low, high, missing = limit.get("low"), limit.get("high"), limit.get("missing")
+    seconds, polls = limit.get("sample_seconds"), limit.get("missing_polls")
+    if limit.get("basis") == Basis.HEADROOM and (low is None or high is not None):
         yield "basis", "a headroom is bad when low: give low, and no high"
     if low is not None and high is not None and low > high:
         yield "low", f"low {low:g} is above high {high:g}"
-    if sample_seconds is not None and sample_seconds <= 0:
+    if seconds is not None and seconds <= 0:
         yield "sample_seconds", "sample_seconds must be greater than 0"
-    if missing == Missing.TOLERATE and not missing_polls:
-        yield "missing_polls", "to tolerate missing values, say how many polls in a row"
-    if missing_polls is not None and missing not in {Missing.TOLERATE, Missing.FAIL}:
-        yield "missing_polls", "missing_polls goes with missing: tolerate or fail"
-    if action == SeriesLimit.Action.STOP_RACK:
-        yield from _find_slow_stops(kind, missing, sample_seconds)
+    if (missing == Missing.TOLERATE) != bool(polls) and missing != Missing.FAIL:
+        yield "missing_polls", "tolerate needs missing_polls, and only tolerate and fail take them"
+    if limit.get("action") == SeriesLimit.Action.STOP_RACK:
+        yield from _find_slow_stops(limit.get("kind"), missing, seconds)
 
 
 def _find_slow_stops(
-    kind: str | None, missing: str | None, sample_seconds: float | None
+    kind: str | None, missing: str | None, seconds: float | None
 ) -> Iterator[tuple[str, str]]:
     if kind not in {None, Kind.LEVEL}:
         yield "kind", f"a {kind} needs other samples to be judged by: only a level stops the rack"
-    if sample_seconds is not None:
+    if seconds is not None:
         yield "sample_seconds", "what stops the rack is judged at each poll"
     if missing == Missing.TOLERATE:
         yield "missing", "what stops the rack must not be missing"
+
+
+def require_consistent(profile: BurnInProfile) -> None:
+    """Refuse with ``limits_inconsistent`` a profile of which a limit contradicts itself."""
+    faults = [
+        f"{limit.group} of {limit.unit_kind}: {why}"
+        for limit in profile.limits.order_by("pk")
+        for _, why in find_contradictions(vars(limit))
+    ]
+    if faults:
+        raise RuleViolation(
+            "limits_inconsistent",
+            f"Limits of {profile} contradict themselves: {'; '.join(faults)}.",
+            rule="a limit says one thing that can be judged",
+            next_step="Correct these limits, then release the profile.",
+            limits=faults,
+        )

@@ -11,6 +11,7 @@ from mes.burnin.bays import BayStatus, Wall, bays_of, require_bay, wall_of
 from mes.burnin.bmc import find_address
 from mes.burnin.findings import Finding, Rule
 from mes.burnin.intents import Kind, enqueue
+from mes.burnin.limits import find_contradictions, require_consistent
 from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInBay, BurnInProfile, BurnInRun, Gap
 from mes.burnin.port_reading import read_ports
 from mes.burnin.redfish import BmcAddress, Component, Inventory, RedfishError, read_inventories
@@ -44,11 +45,13 @@ __all__ = [
     "abort_run",
     "bays_of",
     "find_address",
+    "find_contradictions",
     "pause_run",
     "read_inventories",
     "read_ports",
     "read_series",
     "require_bmc_url",
+    "require_consistent",
     "resume_run",
     "set_bmc",
     "start_run",

@@ -3,10 +3,12 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from mes.burnin.views import Bays, BurnInRunViewSet, SetBmc
+from mes.burnin.views import Bays, BurnInProfileViewSet, BurnInRunViewSet, SetBmc, ViolationViewSet
 
 router = SimpleRouter()
 router.register("burn-in-runs", BurnInRunViewSet)
+router.register("burn-in-profiles", BurnInProfileViewSet)
+router.register("burn-in-violations", ViolationViewSet)
 urlpatterns = [
     path("burn-in-bays/", Bays.as_view()),
     path("units/<uuid:uid>/bmc/", SetBmc.as_view()),

@@ -277,7 +277,10 @@ SERIES_LIMIT = Table(
     "limits",
     SeriesLimit,
     ("group", "unit_kind"),
-    ("pattern", "unit", "low", "high", "violations", "window", "action", "assumption"),
+    (
+        *("pattern", "unit", "low", "high", "violations", "window", "action"),
+        *("kind", "basis", "missing", "missing_polls", "sample_seconds", "assumption"),
+    ),
     owner=BURN_IN_PROFILE,
     owner_field="profile",
 )
