@@ -209,7 +209,7 @@ BAD = {
     "rack stopped by a rate": (
         "unit: Cel, high: 87}",
         "unit: Cel, high: 87, kind: rate, action: stop_rack} # HERE",
-        "only a level stops the rack",
+        "a rate needs other samples to be judged by",
     ),
 }
 

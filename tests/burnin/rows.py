@@ -1,0 +1,29 @@
+"""Rows of burn-in for the tests of the admin's pages."""
+
+from datetime import UTC, datetime
+
+from mes.burnin.models import BurnInAttempt, BurnInRun, Violation
+from tests.burnin.builders import make_profile, make_rack
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def add_rows() -> None:
+    """Make a run whose tray was outside a limit."""
+    rack, (tray,) = make_rack(1)
+    profile = make_profile(rack.part_revision)
+    run = BurnInRun.objects.create(unit=rack, profile=profile, started_by="tester")
+    slot = rack.part_revision.slots.get()
+    attempt = BurnInAttempt.objects.create(run=run, slot=slot, unit=tray)
+    Violation.objects.create(
+        attempt=attempt,
+        limit=profile.limits.order_by("pk")[0],
+        series="HGX_GPU_0_TEMP_0",
+        from_at=NOON,
+        to_at=NOON,
+        samples=1,
+        worst=88,
+        worst_at=NOON,
+        most=1,
+        is_open=False,
+    )
