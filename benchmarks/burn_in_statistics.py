@@ -1,11 +1,13 @@
+# ruff: noqa: T201 - it prints its figures
 """What the statistics of one rack cost per tick: 27 trays of simulated sensors, soaked for 300 polls.
 
 Run it against a migrated database; everything it writes is rolled back.
 
     DATABASE_URL=postgresql://... PYTHONPATH=. python benchmarks/burn_in_statistics.py
 
-It prints how large they are, the time to note a poll of 27 trays, the time to write it as a tick does (without
-the commit), and beside it the time in which the same database takes as many plain bytes.
+It prints how large they are, the time to note a poll of 27 trays, the time to write it as a tick does
+(without the commit), and beside it the time in which the same database takes as many plain bytes. The WAL is
+that of the whole server meanwhile.
 """
 
 import json
@@ -85,7 +87,7 @@ def _read(tray: TrayPhysics, now: float) -> Any:
 
 
 def measure_writes(kept: list[Statistics]) -> tuple[float, float, float]:
-    """Return the median seconds of a tick's write of 27 trays and of as many plain bytes; and the ticks' WAL in kB."""
+    """Return the median seconds of a tick's write and of as many plain bytes; and the kB of WAL a tick."""
     size = sum(len(json.dumps(statistics)) for statistics in kept)
     attempts = _attempts(kept)
     before, ticks, plain = _wal(), [], []
