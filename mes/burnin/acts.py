@@ -6,6 +6,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from mes.burnin.findings import Finding, Rule
 from mes.burnin.intents import Kind, enqueue
 from mes.burnin.models import BurnInAttempt, BurnInRun, Gap
 from mes.burnin.tick import save_gaps
@@ -68,8 +69,14 @@ def abort_run(*, run: BurnInRun, reason: str, by: Actor) -> BurnInRun:
     run = lock_in(run, ABORTABLE, "running", reason=reason, by=by)
     if run.state in STRESSED:
         enqueue(run=run, attempts=_live_attempts(run), kind=Kind.STOP)
-    reasons = [*run.reasons, f"Aborted by {by.person}: {reason}"]
-    changes: dict[str, Any] = {"abort_reason": reason[:300], "reasons": reasons, "waits_for": ""}
+    text = f"Aborted by {by.person}: {reason}"
+    finding = Finding(Rule.ABORT, text, timezone.now(), profile=str(run.profile))
+    changes: dict[str, Any] = {
+        "abort_reason": reason[:300],
+        "reasons": [*run.reasons, text],
+        "findings": [*run.findings, finding.as_json()],
+        "waits_for": "",
+    }
     payload = {"reason": reason, "credited_seconds": run.credited_seconds}
     move(run, State.STOPPING, "burn_in.abort_asked", by=by, now=timezone.now(), payload=payload, **changes)
     return run

@@ -31,8 +31,16 @@ from mes.burnin.models import (
     BurnInRun,
     SeriesLimit,
     TelemetryArchive,
+    Violation,
 )
-from mes.burnin.services import abort_run, pause_run, require_sound_phases, resume_run, swap_tray
+from mes.burnin.services import (
+    abort_run,
+    pause_run,
+    require_consistent,
+    require_sound_phases,
+    resume_run,
+    swap_tray,
+)
 from mes.ledger.services import Actor
 
 PAUSES = {
@@ -83,8 +91,9 @@ class BurnInProfileAdmin(DefinitionAdmin):
     inlines = (BurnInPhaseInline, SeriesLimitInline)
 
     def check_release(self, row: BurnInProfile) -> None:
-        """Refuse with ``phases_unsound`` phases that do not make up the soak."""
+        """Refuse phases that do not make up the soak, and limits that contradict themselves."""
         require_sound_phases(row)
+        require_consistent(row)
 
 
 @admin.register(BurnInBay)
@@ -243,6 +252,26 @@ class TelemetryArchiveAdmin(FactAdmin):
         """Return a link to the file."""
         address = reverse("burninrun-samples", args=[archive.run.uid])
         return format_html('<a class="text-link" href="{}">Parquet</a>', address)
+
+
+@admin.register(Violation)
+class ViolationAdmin(FactAdmin):
+    """Excursions of series outside their limits."""
+
+    list_display = ("attempt", "series", "limit", "from_at", "to_at", "samples", "worst", "most", "is_open")
+    list_select_related = ("attempt__slot", "attempt__run__unit", "limit__profile")
+    list_filter = ("is_open", "limit__kind")
+    search_fields = ("series", "limit__group")
+    ordering = ("-id",)
+    sortable_by = ()
+    fields = (
+        *("attempt", "limit", "series", "from_at", "to_at", "samples"),
+        *("worst", "worst_at", "most", "is_open"),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Violation]:
+        """Return the rows without the statistics of their trays, which fill pages."""
+        return super().get_queryset(request).defer("attempt__statistics")
 
 
 @admin.register(BmcEndpoint)

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from mes.burnin.judging import bounds, is_outside, matches
+from mes.burnin.judging import matches
+from mes.burnin.limits import bounds, is_outside, margin
 from mes.burnin.models import SeriesLimit
 from mes.burnin.plotting import (
     BOTTOM,
@@ -23,7 +24,6 @@ from mes.burnin.plotting import (
     shades_of,
     times_of,
 )
-from mes.burnin.standing import left_of
 from mes.burnin.telemetry import Series
 
 MOST_LINES = 8
@@ -190,7 +190,7 @@ def _chart(
 
 
 def _row(trace: Trace, limits: Sequence[SeriesLimit]) -> ChartRow:
-    left = min(left_of(value, limit) for value in (trace.low, trace.high) for limit in limits)
+    left = min(margin(value, limit) for value in (trace.low, trace.high) for limit in limits)
     return ChartRow(trace.slot, trace.series, trace.low, trace.high, trace.last, left)
 
 

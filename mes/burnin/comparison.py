@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mes.burnin.judging import Statistics, matches
+from mes.burnin.limits import kind_of
 from mes.burnin.models import BurnInAttempt, BurnInRun, SeriesLimit
 from mes.burnin.outliers import LEAST_RACKS, SIGMAS, Key, Outlier, Value, find_outliers, key_of
 from mes.testing.models import TestRun
@@ -114,6 +115,7 @@ def _compare(
     ]
     slots = {each.slot.name for each in of_kind}
     alike = {key: past for key, past in history.items() if key[0] in slots and matches(key[1], first.pattern)}
-    bounds = [abs(bound) for limit in limits for bound in (limit.low, limit.high) if bound is not None]
+    levels = [limit for limit in limits if kind_of(limit) == SeriesLimit.Kind.LEVEL]
+    bounds = [abs(bound) for limit in levels for bound in (limit.low, limit.high) if bound is not None]
     found = find_outliers(values, alike, size=max(bounds, default=0.0))
     return [Remark(", ".join(limit.group for limit in limits), first.unit, each) for each in found]

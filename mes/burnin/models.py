@@ -154,11 +154,30 @@ class BurnInPhase(models.Model):
 
 
 class SeriesLimit(models.Model):
-    """What the series of a group must keep to: fewer than ``violations`` of the last ``window`` outside."""
+    """What the series of a group must keep to: fewer than ``violations`` of the last ``window`` outside.
+
+    What is left empty is as it was before there was a choice: a level, judged at each poll, and a missing
+    value makes the reading no good one. The table is frozen, so these columns have no default.
+    """
 
     class Action(models.TextChoices):
         FAIL_TRAY = "fail_tray"
         STOP_RACK = "stop_rack"
+
+    class Kind(models.TextChoices):
+        LEVEL = "level", "the value"
+        RATE = "rate", "its change per minute"
+        SPREAD = "spread", "its distance from the median of the trays"
+
+    class Basis(models.TextChoices):
+        ZERO = "zero", "from zero"
+        DELTA = "delta", "a difference of two readings"
+        HEADROOM = "headroom", "what is left before a threshold: low is bad"
+
+    class Missing(models.TextChoices):
+        NOT_GOOD = "not_good", "the reading is no good one"
+        TOLERATE = "tolerate", "so many polls in a row are forgiven"
+        FAIL = "fail", "so many polls in a row fail the tray"
 
     profile = models.ForeignKey(BurnInProfile, on_delete=models.CASCADE, related_name="limits")
     group = models.CharField(max_length=60)
@@ -172,6 +191,29 @@ class SeriesLimit(models.Model):
     action = models.CharField(max_length=9, choices=Action.choices, default=Action.FAIL_TRAY)
     phases = models.JSONField(
         null=True, blank=True, help_text="Names of the phases in which it is watched; empty: in all."
+    )
+    kind = models.CharField(  # noqa: DJ001 - no default in a frozen table
+        max_length=6, choices=Kind.choices, null=True, blank=True, help_text="What is judged; empty: level."
+    )
+    basis = models.CharField(  # noqa: DJ001 - no default in a frozen table
+        max_length=8,
+        choices=Basis.choices,
+        null=True,
+        blank=True,
+        help_text="ReadingBasis of the sensor (Redfish); headroom takes only a low bound.",
+    )
+    missing = models.CharField(  # noqa: DJ001 - no default in a frozen table
+        max_length=8,
+        choices=Missing.choices,
+        null=True,
+        blank=True,
+        help_text="When a value is missing; empty: not_good.",
+    )
+    missing_polls = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="In a row, for tolerate and fail."
+    )
+    sample_seconds = models.FloatField(
+        null=True, blank=True, help_text="Judged once in so many seconds; empty: at each poll."
     )
     assumption = models.TextField(blank=True)
 
@@ -275,6 +317,10 @@ class BurnInRun(Stream):
     step = models.PositiveSmallIntegerField(default=1, help_text="Of the phase, from 1.")
     abort_reason = models.CharField(max_length=300, blank=True)
     reasons = models.JSONField(default=list, help_text="What decided the verdict, in sentences.")
+    findings = models.JSONField(
+        default=list, help_text="The same as facts: rule, tray, series, time, value, limit."
+    )
+    near_misses = models.JSONField(default=list, help_text="What came close to a limit, the closest first.")
 
     class Meta:
         constraints = [
@@ -338,6 +384,7 @@ class BurnInAttempt(models.Model):
     suspect_since = models.DateTimeField(null=True)
     boot_id = models.CharField(max_length=60, blank=True)
     reasons = models.JSONField(default=list)
+    findings = models.JSONField(default=list, help_text="The reasons as facts.")
     statistics = models.JSONField(default=dict, help_text="By series: count, min, max, sum, last, over, ...")
 
     class Meta:
@@ -446,3 +493,31 @@ class Gap(models.Model):
 
     def __str__(self) -> str:
         return f"{self.from_at} to {self.to_at}: {self.reason}"
+
+
+class Violation(models.Model):
+    """One excursion of a series outside a limit: from its first to its last sample outside.
+
+    It is no verdict: ``most`` of the limit's last samples were outside at once, and the limit says how many
+    are too many.
+    """
+
+    attempt = models.ForeignKey(BurnInAttempt, on_delete=models.CASCADE, related_name="violations")
+    limit = models.ForeignKey(SeriesLimit, on_delete=models.PROTECT, related_name="+")
+    series = models.TextField()
+    from_at = models.DateTimeField()
+    to_at = models.DateTimeField(help_text="Of the last sample outside.")
+    samples = models.PositiveIntegerField(help_text="Judged outside.")
+    worst = models.FloatField(help_text="Furthest outside, in the unit of the limit.")
+    worst_at = models.DateTimeField()
+    most = models.PositiveSmallIntegerField(help_text="Of the limit's last samples were outside at once.")
+    is_open = models.BooleanField(help_text="No sample inside was judged since.")
+
+    class Meta:
+        ordering = ["from_at", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["attempt", "limit", "series", "from_at"], name="violation_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.series} outside {self.limit} from {self.from_at}"

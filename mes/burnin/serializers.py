@@ -4,7 +4,17 @@ from typing import Any
 
 from rest_framework import serializers
 
-from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInBay, BurnInProfile, BurnInRun, Gap
+from mes.burnin.limits import kind_of, unit_of
+from mes.burnin.models import (
+    BmcEndpoint,
+    BurnInAttempt,
+    BurnInBay,
+    BurnInProfile,
+    BurnInRun,
+    Gap,
+    SeriesLimit,
+    Violation,
+)
 from mes.burnin.services import require_bmc_url
 
 
@@ -16,6 +26,104 @@ class GapSerializer(serializers.ModelSerializer[Gap]):
         fields = ("from_at", "to_at", "reason")
 
 
+class SeriesLimitSerializer(serializers.ModelSerializer[SeriesLimit]):
+    """What the series of a group must keep to."""
+
+    class Meta:
+        model = SeriesLimit
+        fields = (
+            *("group", "unit_kind", "pattern", "unit", "low", "high", "violations", "window", "action"),
+            *("kind", "basis", "missing", "missing_polls", "sample_seconds", "assumption"),
+        )
+
+
+class BurnInProfileSerializer(serializers.ModelSerializer[BurnInProfile]):
+    """How racks are burned in, with its limits."""
+
+    part = serializers.CharField(source="part.number", read_only=True)
+    limits = SeriesLimitSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = BurnInProfile
+        fields = (
+            *("name", "version", "part", "procedure", "stressor", "unit_kinds", "required_hours"),
+            *("poll_seconds", "max_gap_seconds", "poll_timeout_seconds", "missed_polls", "suspect_policy"),
+            *("suspect_seconds", "start_seconds", "time_scale", "power_kw", "coolant_lpm"),
+            *("assumption", "released_at", "limits"),
+        )
+
+
+class FindingSerializer(serializers.Serializer[Any]):
+    """Why a tray or a run failed: the rule, and what it was decided by."""
+
+    rule = serializers.CharField()
+    text = serializers.CharField()
+    at = serializers.DateTimeField(allow_null=True)
+    slot = serializers.CharField(help_text="Empty: the run as a whole.")
+    serial = serializers.CharField()
+    attempt = serializers.IntegerField(allow_null=True)
+    group = serializers.CharField()
+    series = serializers.CharField()
+    value = serializers.FloatField(allow_null=True)
+    unit = serializers.CharField()
+    low = serializers.FloatField(allow_null=True)
+    high = serializers.FloatField(allow_null=True)
+    outside = serializers.IntegerField(allow_null=True, help_text="Of the last samples of the window.")
+    violations = serializers.IntegerField(allow_null=True, help_text="So many outside are too many.")
+    window = serializers.IntegerField(allow_null=True)
+    profile = serializers.CharField()
+
+
+class NearMissSerializer(serializers.Serializer[Any]):
+    """A series that came close to a limit and did not fail."""
+
+    why = serializers.ChoiceField(choices=["not_persistent", "margin", "closest"])
+    rule = serializers.CharField()
+    slot = serializers.CharField()
+    serial = serializers.CharField()
+    attempt = serializers.IntegerField()
+    group = serializers.CharField()
+    series = serializers.CharField()
+    at = serializers.DateTimeField(allow_null=True)
+    value = serializers.FloatField()
+    unit = serializers.CharField()
+    low = serializers.FloatField(allow_null=True)
+    high = serializers.FloatField(allow_null=True)
+    margin = serializers.FloatField(help_text="To the nearest bound; negative outside.")
+    share = serializers.FloatField(help_text="The margin as a share of the good range.")
+    outside = serializers.IntegerField(help_text="Samples outside, over the whole soak.")
+    violations = serializers.IntegerField()
+    window = serializers.IntegerField()
+
+
+class ViolationSerializer(serializers.ModelSerializer[Violation]):
+    """An excursion of a series outside a limit."""
+
+    run = serializers.UUIDField(source="attempt.run.uid", read_only=True)
+    slot = serializers.CharField(source="attempt.slot.name", read_only=True)
+    number = serializers.IntegerField(source="attempt.number", read_only=True)
+    group = serializers.CharField(source="limit.group", read_only=True)
+    low = serializers.FloatField(source="limit.low", read_only=True, allow_null=True)
+    high = serializers.FloatField(source="limit.high", read_only=True, allow_null=True)
+    unit = serializers.SerializerMethodField()
+    rule = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Violation
+        fields = (
+            *("run", "slot", "number", "rule", "group", "series", "from_at", "to_at", "samples"),
+            *("worst", "worst_at", "unit", "low", "high", "most", "is_open"),
+        )
+
+    def get_unit(self, violation: Violation) -> str:
+        """Return the unit of the worst value and of the bounds."""
+        return unit_of(violation.limit)
+
+    def get_rule(self, violation: Violation) -> str:
+        """Return what the limit judges."""
+        return str(kind_of(violation.limit))
+
+
 class AttemptSerializer(serializers.ModelSerializer[BurnInAttempt]):
     """The soak of one tray."""
 
@@ -23,13 +131,14 @@ class AttemptSerializer(serializers.ModelSerializer[BurnInAttempt]):
     unit = serializers.UUIDField(source="unit.uid", read_only=True)
     serial = serializers.CharField(source="unit.serial", read_only=True)
     gaps = GapSerializer(many=True, read_only=True)
+    findings = FindingSerializer(many=True, read_only=True)
 
     class Meta:
         model = BurnInAttempt
         fields = (
             *("slot", "number", "unit", "serial", "state", "opened_at", "soak_clock"),
             *("credited_seconds", "carried_seconds", "last_good_at"),
-            *("last_poll_at", "missed", "suspect_since", "reasons", "gaps"),
+            *("last_poll_at", "missed", "suspect_since", "reasons", "findings", "gaps"),
         )
 
 
@@ -65,12 +174,14 @@ class BurnInRunSerializer(serializers.ModelSerializer[BurnInRun]):
 
 
 class BurnInRunDetailSerializer(BurnInRunSerializer):
-    """A burn-in with its trays."""
+    """A burn-in with its trays, what decided its verdict, and what came close."""
 
+    findings = FindingSerializer(many=True, read_only=True)
+    near_misses = NearMissSerializer(many=True, read_only=True)
     attempts = AttemptSerializer(many=True, read_only=True)
 
     class Meta(BurnInRunSerializer.Meta):
-        fields = (*BurnInRunSerializer.Meta.fields, "attempts")
+        fields = (*BurnInRunSerializer.Meta.fields, "findings", "near_misses", "attempts")
 
 
 class BaySerializer(serializers.Serializer[Any]):

@@ -13,6 +13,7 @@ from mes.burnin.charts import Chart, charts_of
 from mes.burnin.compaction import compact_due
 from mes.burnin.comparison import compare_run, stored_comparison
 from mes.burnin.judging import matches
+from mes.burnin.limits import find_contradictions, kind_of, require_consistent
 from mes.burnin.models import BmcEndpoint
 from mes.burnin.phase_rules import PHASE_COLUMNS, find_phase_faults, require_sound_phases
 from mes.burnin.plotting import Window
@@ -57,8 +58,10 @@ __all__ = [
     "compare_run",
     "find_address",
     "find_archive",
+    "find_contradictions",
     "find_phase_faults",
     "is_abortable",
+    "kind_of",
     "matches",
     "pause_run",
     "read_inventories",
@@ -68,6 +71,7 @@ __all__ = [
     "read_standing",
     "read_statistics",
     "require_bmc_url",
+    "require_consistent",
     "require_sound_phases",
     "resume_run",
     "runs_of",

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
-from mes.burnin.judging import Worst, bounds, find_worst
+from mes.burnin.limits import bounds, margin
 from mes.burnin.models import BurnInAttempt, BurnInRun, Gap, SeriesLimit
+from mes.burnin.near_misses import Worst, find_worst
 from mes.serials.models import Unit
 
 Tray = BurnInAttempt.State
@@ -119,17 +120,10 @@ def margin_of(attempt: BurnInAttempt, limit: SeriesLimit) -> Margin:
     return Margin(
         limit=limit,
         worst=worst,
-        left=None if worst.value is None else left_of(worst.value, limit),
+        left=None if worst.value is None else margin(worst.value, limit),
         violations=max((each["violations"] for each in kept), default=0),
         over_seconds=max((each["over"] for each in kept), default=0.0),
     )
-
-
-def left_of(value: float, limit: SeriesLimit) -> float:
-    """Return how far a value is inside a limit, in its unit; negative beyond it."""
-    low = value - limit.low if limit.low is not None else math.inf
-    high = limit.high - value if limit.high is not None else math.inf
-    return min(low, high)
 
 
 def closest(margins: Sequence[Margin]) -> Margin | None:
@@ -137,8 +131,8 @@ def closest(margins: Sequence[Margin]) -> Margin | None:
     return min(margins, key=_urgency, default=None)
 
 
-def _urgency(margin: Margin) -> float:
-    if margin.left is None:
+def _urgency(each: Margin) -> float:
+    if each.left is None:
         return -math.inf
-    sizes = [abs(bound) for bound in (margin.limit.low, margin.limit.high) if bound]
-    return margin.left / max(sizes, default=1.0)
+    sizes = [abs(bound) for bound in (each.limit.low, each.limit.high) if bound]
+    return each.left / max(sizes, default=1.0)

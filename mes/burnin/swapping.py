@@ -52,6 +52,7 @@ def swap_tray(*, run: BurnInRun, slot: str, reason: str, by: Actor) -> BurnInRun
         payload=payload,
         credited_seconds=run.credited_seconds,
         reasons=[each for each in run.reasons if each not in old.reasons],
+        findings=[each for each in run.findings if each not in old.findings],
     )
     return run
 

@@ -28,6 +28,7 @@ from mes.burnin.redfish import BmcAddress, RedfishError, TrayReading, read_trays
 from mes.burnin.telemetry import save_polls
 from mes.burnin.transitions import decide, trays_to_poll
 from mes.burnin.verdict import record_verdict
+from mes.burnin.violations import save_violations
 from mes.burnin.working import STRESSED, Said, Tick
 from mes.ledger.services import SYSTEM, advance, record
 from mes.racks.models import Installation
@@ -48,6 +49,7 @@ WRITTEN = (
     "suspect_since",
     "boot_id",
     "reasons",
+    "findings",
     "statistics",
 )
 
@@ -197,6 +199,7 @@ def _commit(tick: Tick) -> bool:
             step=run.step,
             waits_for="; ".join(tick.waits)[:200],
             reasons=run.reasons,
+            findings=run.findings,
         ):
             logger.info("tick %s of %s was overtaken and is discarded", run.epoch, run.stream)
             return False
@@ -228,6 +231,7 @@ def _write(tick: Tick) -> None:
     if readings:
         save_polls(readings)
     save_gaps(tick.gaps)
+    save_violations(tick.violations)
     if tick.said or tick.changes:
         BurnInAttempt.objects.bulk_update(tick.attempts, WRITTEN)
     for intent in tick.intents:

@@ -7,12 +7,22 @@ beside SOAKING is entered and left by people, in acts; a tray that was swapped c
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from mes.burnin.crediting import note_gap, note_good, outage, since_last_poll
+from mes.burnin.findings import Finding, Rule
 from mes.burnin.intents import Kind
-from mes.burnin.judging import find_identity_fault, find_missing, in_short, is_unbroken, note_samples
+from mes.burnin.judging import (
+    find_identity_fault,
+    find_missing,
+    in_short,
+    is_unbroken,
+    note_absences,
+    note_samples,
+)
+from mes.burnin.limits import Moment
 from mes.burnin.models import BurnInAttempt, BurnInProfile, BurnInRun
 from mes.burnin.redfish import TrayReading
 from mes.burnin.working import POLLED, STRESSED, Intent, State, Tick, Tray
@@ -115,7 +125,7 @@ def _begin_tray(tick: Tick, attempt: BurnInAttempt) -> None:
         fault = note_good(tick, attempt, reading.taken_at, "the run was paused")
     _set_states(tick, [attempt], Tray.RUNNING)
     if fault:
-        _fail(tick, attempt, fault)
+        _fail(tick, attempt, Finding(Rule.GAP, fault, tick.now))
 
 
 def _soak(tick: Tick) -> None:
@@ -163,14 +173,9 @@ def _watch(tick: Tick, attempt: BurnInAttempt) -> None:
     said = tick.said.get(attempt.pk)
     if not isinstance(said, TrayReading):
         return
-    elapsed = since_last_poll(attempt, said.taken_at, tick.profile)
-    limits = tick.limits_of(attempt)
-    breaches = note_samples(attempt.statistics, said.samples, limits, elapsed=elapsed, soaking=False)
-    reasons = [f"{attempt.slot.name} leaks: {in_short(list(said.leak))}."] if said.leak else []
-    reasons += [f"{attempt.slot.name}: {breach}" for breach in breaches]
-    for reason in reasons:
-        _fail(tick, attempt, reason)
-    tick.stops_rack |= bool(reasons)
+    if leak := _find_leak(attempt, said):
+        _fail(tick, attempt, leak)
+    _judge_samples(tick, attempt, said, soaking=False)
     attempt.last_poll_at = max(said.taken_at, attempt.last_poll_at or said.taken_at)
 
 
@@ -192,7 +197,7 @@ def _judge_reading(tick: Tick, attempt: BurnInAttempt, reading: TrayReading) -> 
     polled = "missed polls" if attempt.missed else "late polls"
     otherwise = outage(attempt, reading.taken_at, tick.profile) or polled
     if fault := note_good(tick, attempt, reading.taken_at, otherwise):
-        _fail(tick, attempt, fault)
+        _fail(tick, attempt, Finding(Rule.GAP, fault, reading.taken_at))
     elif attempt.state == Tray.SUSPECT:
         _set_states(tick, [attempt], Tray.RUNNING)
 
@@ -202,23 +207,49 @@ def _is_in_danger(tick: Tick, attempt: BurnInAttempt, reading: TrayReading, *, s
     if fault := _find_wrong(tick, attempt, reading):
         _fail(tick, attempt, fault)
     else:
-        elapsed = since_last_poll(attempt, reading.taken_at, tick.profile)
-        limits = tick.limits_of(attempt)
-        breaches = note_samples(attempt.statistics, reading.samples, limits, elapsed=elapsed, soaking=soaking)
-        for breach in breaches:
-            _fail(tick, attempt, f"{attempt.slot.name}: {breach}")
-            tick.stops_rack |= breach.stops_rack
+        _judge_samples(tick, attempt, reading, soaking=soaking)
     return attempt.state == Tray.FAILED
 
 
-def _find_wrong(tick: Tick, attempt: BurnInAttempt, reading: TrayReading) -> str:
-    """Return what no later reading can put right: a leak, another tray, a reboot; or ""."""
-    slot, before = attempt.slot, attempt.boot_id
-    if reading.leak:
-        return f"{slot.name} leaks: {in_short(list(reading.leak))}."
+def _judge_samples(tick: Tick, attempt: BurnInAttempt, reading: TrayReading, *, soaking: bool) -> None:
+    """Take a reading into the statistics and the violations; fail the tray for what is breached."""
+    limits, statistics, moment = tick.limits_of(attempt), attempt.statistics, _moment(tick, attempt, reading)
+    absences = note_absences(statistics, reading.samples, limits, moment) if soaking else []
+    noted = note_samples(statistics, reading.samples, limits, moment, soaking=soaking)
+    tick.violations += [excursion.row(attempt) for excursion in noted.excursions]
+    for finding in absences:
+        _fail(tick, attempt, replace(finding, text=f"{attempt.slot.name}: {finding.text}"))
+    for breach in noted.breaches:
+        _fail(tick, attempt, breach.finding(attempt.slot.name, reading.taken_at))
+        tick.stops_rack |= breach.stops_rack
+
+
+def _moment(tick: Tick, attempt: BurnInAttempt, reading: TrayReading) -> Moment:
+    return Moment(
+        at=reading.taken_at.timestamp(),
+        elapsed=since_last_poll(attempt, reading.taken_at, tick.profile),
+        poll_seconds=tick.profile.poll_seconds,
+        max_gap_seconds=tick.profile.max_gap_seconds,
+        medians=tick.medians_of(attempt),
+    )
+
+
+def _find_wrong(tick: Tick, attempt: BurnInAttempt, reading: TrayReading) -> Finding | None:
+    """Return what no later reading can put right: a leak, a reboot, another tray; or None."""
+    slot, before, at = attempt.slot, attempt.boot_id, reading.taken_at
+    if leak := _find_leak(attempt, reading):
+        return leak
     if before and reading.boot_id and reading.boot_id != before:
-        return f"{slot.name} rebooted: boot {reading.boot_id}, before {before}."
-    return find_identity_fault(reading, slot, tick.names[attempt.unit_id])
+        return Finding(Rule.REBOOT, f"{slot.name} rebooted: boot {reading.boot_id}, before {before}.", at)
+    fault = find_identity_fault(reading, slot, tick.names[attempt.unit_id])
+    return Finding(Rule.WRONG_TRAY, fault, at) if fault else None
+
+
+def _find_leak(attempt: BurnInAttempt, reading: TrayReading) -> Finding | None:
+    if not reading.leak:
+        return None
+    detectors = in_short(list(reading.leak))
+    return Finding(Rule.LEAK, f"{attempt.slot.name} leaks: {detectors}.", reading.taken_at, series=detectors)
 
 
 def _find_fault(tick: Tick, attempt: BurnInAttempt, reading: TrayReading) -> str:
@@ -227,7 +258,8 @@ def _find_fault(tick: Tick, attempt: BurnInAttempt, reading: TrayReading) -> str
         return fault
     if attempt.boot_id and not reading.boot_id:
         return "the BMC reports no boot time"
-    missing = find_missing(reading.samples, tick.limits_of(attempt), attempt.statistics)
+    moment = _moment(tick, attempt, reading)
+    missing = find_missing(reading.samples, tick.limits_of(attempt), attempt.statistics, moment)
     return f"no usable value of {in_short(missing)}" if missing else ""
 
 
@@ -256,7 +288,8 @@ def _lose_patience(tick: Tick, attempt: BurnInAttempt, at: datetime, why: str) -
         tick.waits.append(f"{attempt.slot.name} is suspect, a person must decide: {why}")
     elif at - since >= patience:
         seconds = (at - since).total_seconds()
-        _fail(tick, attempt, f"{attempt.slot.name} gave no good sample for {seconds:.0f} s: {why}.")
+        text = f"{attempt.slot.name} gave no good sample for {seconds:.0f} s: {why}."
+        _fail(tick, attempt, Finding(Rule.SUSPECT, text, at))
     else:
         tick.waits.append(f"{attempt.slot.name} is suspect: {why}")
 
@@ -267,7 +300,8 @@ def _wait_or_fail(tick: Tick, why: dict[int, str], verb: str) -> None:
             continue
         if tick.is_late(attempt):
             limit = f"{tick.profile.start_seconds:g} s"
-            _fail(tick, attempt, f"{attempt.slot.name} {verb} within {limit}: {why[attempt.pk]}.")
+            text = f"{attempt.slot.name} {verb} within {limit}: {why[attempt.pk]}."
+            _fail(tick, attempt, Finding(Rule.START, text))
         else:
             tick.waits.append(f"{attempt.slot.name}: {why[attempt.pk]}")
 
@@ -309,7 +343,8 @@ def _await_quiet(tick: Tick) -> None:
         tick.waits += [f"{attempt.slot.name}: {noisy[attempt.pk]}" for attempt in _among(tick, noisy)]
         return
     for attempt in _among(tick, noisy):
-        _fail(tick, attempt, f"{attempt.slot.name} was not seen to end its stress: {noisy[attempt.pk]}.")
+        text = f"{attempt.slot.name} was not seen to end its stress: {noisy[attempt.pk]}."
+        _fail(tick, attempt, Finding(Rule.STOP, text))
     tick.state = State.JUDGING
 
 
@@ -339,8 +374,7 @@ def _judge(tick: Tick) -> None:
         _set_states(tick, [attempt], Tray.PASSED if soaked else Tray.ABORTED)
     tick.state = _verdict(tick)
     if tick.state == State.FAILED and not tick.failed():
-        hours = tick.run.credited_hours
-        tick.run.reasons = [f"Only {hours:.2f} of {tick.profile.required_hours:g} hours were soaked."]
+        _conclude(tick, _too_few_hours(tick))
 
 
 def _verdict(tick: Tick) -> BurnInRun.State:
@@ -350,11 +384,31 @@ def _verdict(tick: Tick) -> BurnInRun.State:
     return State.PASSED if tick.attempts and passed else State.FAILED
 
 
-def _fail(tick: Tick, attempt: BurnInAttempt, reason: str) -> None:
-    attempt.reasons = [*attempt.reasons, reason]
-    tick.run.reasons = [*tick.run.reasons, reason]
+def _too_few_hours(tick: Tick) -> Finding:
+    hours, required = tick.run.credited_hours, tick.profile.required_hours
+    return Finding(
+        rule=Rule.HOURS,
+        text=f"Only {hours:.2f} of {required:g} hours were soaked.",
+        at=tick.now,
+        value=hours,
+        unit="h",
+        low=required,
+        profile=str(tick.profile),
+    )
+
+
+def _fail(tick: Tick, attempt: BurnInAttempt, finding: Finding) -> None:
+    found = finding.on(attempt, at=tick.now, profile=tick.profile)
+    attempt.reasons = [*attempt.reasons, found.text]
+    attempt.findings = [*attempt.findings, found.as_json()]
+    _conclude(tick, found)
     if attempt.state != Tray.FAILED:
-        _set_states(tick, [attempt], Tray.FAILED, reason)
+        _set_states(tick, [attempt], Tray.FAILED, found.text)
+
+
+def _conclude(tick: Tick, finding: Finding) -> None:
+    tick.run.reasons = [*tick.run.reasons, finding.text]
+    tick.run.findings = [*tick.run.findings, finding.as_json()]
 
 
 def _set_states(

@@ -3,11 +3,13 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from mes.burnin.views import Bays, BurnInRunViewSet, SetBmc
+from mes.burnin.views import Bays, BurnInProfileViewSet, BurnInRunViewSet, SetBmc, ViolationViewSet
 from mes.burnin.views_standing import BurnInWall, RunEvents, RunLimits, RunOutliers
 
 router = SimpleRouter()
 router.register("burn-in-runs", BurnInRunViewSet)
+router.register("burn-in-profiles", BurnInProfileViewSet)
+router.register("burn-in-violations", ViolationViewSet)
 urlpatterns = [
     path("burn-in-bays/", Bays.as_view()),
     path("burn-in-wall/", BurnInWall.as_view()),

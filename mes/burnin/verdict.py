@@ -5,8 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from mes.burnin.comparison import compare_run
-from mes.burnin.judging import Worst, bounds, find_worst
+from mes.burnin.findings import Finding, Rule
+from mes.burnin.limits import bounds, unit_of
 from mes.burnin.models import BurnInAttempt, BurnInRun, Gap, SeriesLimit
+from mes.burnin.near_misses import Worst, find_near_misses, find_worst
 from mes.ledger.services import SYSTEM, advance, events_of, record
 from mes.products.models import Gate, Operation
 from mes.racks.services import configuration_digest
@@ -38,6 +40,8 @@ def record_verdict(
     """
     outcome, status = OUTCOMES[state]
     superseded = _superseded(run)
+    run.near_misses = find_near_misses(attempts, limits)
+    reasons = [*run.reasons, *_reservations(run, attempts, superseded)]
     test = record_judged_test(
         unit=run.unit,
         result=Result(
@@ -46,7 +50,7 @@ def record_verdict(
             outcome=outcome,
             status=status,
             format=TestRun.Format.BURN_IN,
-            reasons=[*run.reasons, *_reservations(run, attempts, superseded)],
+            reasons=list(reasons),
             started_at=run.soak_started_at or run.created_at,
             ended_at=at,
             measurements=measure_attempts(attempts, limits, required=run.profile.required_hours),
@@ -70,6 +74,8 @@ def record_verdict(
         "ended_at": at,
         "waits_for": "",
         "reasons": test.reasons,
+        "findings": [*run.findings, *_route_findings(run, test, known=reasons)],
+        "near_misses": run.near_misses,
     }
     record(advance(run, f"burn_in.{final}", by=SYSTEM, payload=payload, **changes))
     return test
@@ -102,16 +108,18 @@ def _hours(attempt: BurnInAttempt, required: float) -> Measurement:
 
 def _worst_value(attempt: BurnInAttempt, worst: Worst) -> Measurement:
     limit = worst.limit
+    lacking = f"no sample; must be {bounds(limit)}" if worst.breached else "fewer than 3 trays to compare"
+    kept = Verdict.PASS if worst.value is not None else Verdict.NONE
     return Measurement(
         name=limit.group,
         step=worst.series,
         component=attempt.slot.name,
         value=worst.value,
-        text="" if worst.value is not None else f"no sample; must be {bounds(limit)}",
-        unit=limit.unit,
+        text="" if worst.value is not None else lacking,
+        unit=unit_of(limit),
         low=limit.low,
         high=limit.high,
-        verdict=Verdict.FAIL if worst.breached else Verdict.PASS,
+        verdict=Verdict.FAIL if worst.breached else kept,
         count=worst.count,
         minimum=worst.minimum,
         maximum=worst.maximum,
@@ -122,6 +130,13 @@ def _worst_value(attempt: BurnInAttempt, worst: Worst) -> Measurement:
 def _carried(attempt: BurnInAttempt) -> str:
     hours = attempt.carried_seconds / 3600
     return f"{hours:.2f} h of it taken over ({attempt.soak_clock})" if hours else ""
+
+
+def _route_findings(run: BurnInRun, test: TestRun, *, known: list[str]) -> list[dict[str, Any]]:
+    """Return what the route's own limits added to the reasons."""
+    added = [reason for reason in test.reasons if reason not in known]
+    rule = [Finding(Rule.ROUTE, reason, test.ended_at, profile=str(run.profile)) for reason in added]
+    return [finding.as_json() for finding in rule]
 
 
 def _superseded(run: BurnInRun) -> list[BurnInAttempt]:
@@ -161,6 +176,8 @@ def _details(
         "time_scale": run.profile.time_scale,
         "abort_reason": run.abort_reason,
         "gaps": Gap.objects.filter(attempt__in=attempts).count(),
+        "findings": run.findings,
+        "near_misses": run.near_misses,
         "retest_of": str(run.retest_of.uid) if run.retest_of else None,
         "soak_clock": run.profile.swap_policy,
         "phases": _phases(run),
@@ -199,6 +216,7 @@ def _tray(attempt: BurnInAttempt) -> dict[str, Any]:
         "credited_hours": attempt.credited_seconds / 3600,
         "carried_hours": attempt.carried_seconds / 3600,
         "reasons": attempt.reasons,
+        "findings": attempt.findings,
     }
 
 

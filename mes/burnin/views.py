@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import django_filters
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.http import FileResponse
 from django.utils.crypto import salted_hmac
 from django_filters.rest_framework import FilterSet
@@ -17,12 +17,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from mes.burnin.models import BurnInRun, TelemetryArchive
+from mes.burnin.models import BurnInProfile, BurnInRun, SeriesLimit, TelemetryArchive, Violation
 from mes.burnin.serializers import (
     AbortRunSerializer,
     ActSerializer,
     BaySerializer,
     BmcSerializer,
+    BurnInProfileSerializer,
     BurnInRunDetailSerializer,
     BurnInRunSerializer,
     PauseRunSerializer,
@@ -32,6 +33,7 @@ from mes.burnin.serializers import (
     StartRunSerializer,
     StatisticsSerializer,
     SwapTraySerializer,
+    ViolationSerializer,
 )
 from mes.burnin.services import (
     abort_run,
@@ -180,6 +182,45 @@ class BurnInRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewset
 
     def _shown(self, run: BurnInRun) -> dict[str, Any]:
         return dict(BurnInRunDetailSerializer(self.get_queryset().get(pk=run.pk)).data)
+
+
+class BurnInProfileViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[BurnInProfile]):
+    """Released burn-in profiles with their limits; alike at every site."""
+
+    queryset = (
+        BurnInProfile.objects.filter(released_at__isnull=False)
+        .select_related("part")
+        .prefetch_related(Prefetch("limits", SeriesLimit.objects.order_by("pk")))
+    )
+    serializer_class = BurnInProfileSerializer
+    filterset_fields = ("name", "version", "part__number")
+
+
+class ViolationFilter(FilterSet):
+    """Find excursions by run, rack, tray, series and time."""
+
+    run = django_filters.UUIDFilter(field_name="attempt__run__uid")
+    serial = django_filters.CharFilter(field_name="attempt__run__unit__serial")
+    slot = django_filters.CharFilter(field_name="attempt__slot__name", lookup_expr="iexact")
+    group = django_filters.CharFilter(field_name="limit__group")
+
+    class Meta:
+        model = Violation
+        fields = {"series": ["exact"], "is_open": ["exact"], "from_at": ["gte", "lt"]}
+
+
+class ViolationViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Violation]):
+    """Excursions of series outside their limits."""
+
+    queryset = Violation.objects.select_related("attempt__slot", "attempt__run", "limit").defer(
+        "attempt__statistics"
+    )
+    serializer_class = ViolationSerializer
+    filterset_class = ViolationFilter
+
+    def get_queryset(self) -> QuerySet[Violation]:
+        """Return the excursions at the caller's site."""
+        return of_site(super().get_queryset(), self.request.auth, through="attempt__run__unit__site")
 
 
 class Bays(APIView):

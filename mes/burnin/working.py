@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from mes.burnin.intents import Kind
-from mes.burnin.models import BurnInAttempt, BurnInProfile, BurnInRun, Gap, SeriesLimit
+from mes.burnin.judging import find_medians
+from mes.burnin.models import BurnInAttempt, BurnInProfile, BurnInRun, Gap, SeriesLimit, Violation
 from mes.burnin.phases import Step, step_at, told_step
 from mes.burnin.redfish import TrayReading
 
@@ -54,9 +55,11 @@ class Tick:
     changes: list[dict[str, str]] = field(default_factory=list)
     waits: list[str] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
     intents: list[Intent] = field(default_factory=list)
     stops_rack: bool = False
     has_new_step: bool = False
+    _medians: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.held = frozenset(attempt.pk for attempt in self.failed())
@@ -105,6 +108,15 @@ class Tick:
         """Return the limits for the kind of a tray that are watched in the phase."""
         limits = self.limits.get(attempt.unit.part_revision.part.kind, [])
         return [limit for limit in limits if not limit.phases or self.step.phase in limit.phases]
+
+    def medians_of(self, attempt: BurnInAttempt) -> dict[str, float]:
+        """Return the medians at this poll over the trays of a tray's kind, for its limits of a spread."""
+        kind = attempt.unit.part_revision.part.kind
+        if kind not in self._medians:
+            alike = [each for each in self.attempts if each.unit.part_revision.part.kind == kind]
+            told = [said for each in alike if isinstance(said := self.said.get(each.pk), TrayReading)]
+            self._medians[kind] = find_medians(told, self.limits_of(attempt))
+        return self._medians[kind]
 
     def failed(self) -> list[BurnInAttempt]:
         """Return the trays that failed, in this tick or before."""

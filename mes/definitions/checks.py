@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import chain
 
+from mes.burnin.services import find_contradictions
 from mes.cabling.services import Drawn, End, Made, plan_faults
 from mes.definitions.burn_in_checks import BURN_IN_CHECKS
 from mes.definitions.route_checks import ROUTE_CHECKS
@@ -222,6 +223,13 @@ def _mates(world: World) -> Iterator[Problem]:
                 yield slot.problem(f"no revision of {part} mates here: it needs {missing}", "mates")
 
 
+def _series_limits(world: World) -> Iterator[Problem]:
+    """A limit does not contradict itself: a headroom has no high, and what stops the rack is not sampled."""
+    for limit in world.in_pack(SERIES_LIMIT):
+        for column, why in find_contradictions(limit.values):
+            yield limit.problem(why, column)
+
+
 def _coolants(world: World) -> Iterator[Problem]:
     """The three lists of a coolant are of one length, its temperatures rise, and the rest is above 0."""
     for coolant in world.in_pack(COOLANT):
@@ -276,6 +284,7 @@ CHECKS: tuple[Callable[[World], Iterator[Problem]], ...] = (
     _footprints,
     _compatibility_rules,
     _mates,
+    _series_limits,
     _coolants,
     _safety_plans,
     _cable_plans,

@@ -295,7 +295,10 @@ SERIES_LIMIT = Table(
     "limits",
     SeriesLimit,
     ("group", "unit_kind"),
-    ("pattern", "unit", "low", "high", "violations", "window", "action", "phases", "assumption"),
+    (
+        *("pattern", "unit", "low", "high", "violations", "window", "action", "phases"),
+        *("kind", "basis", "missing", "missing_polls", "sample_seconds", "assumption"),
+    ),
     owner=BURN_IN_PROFILE,
     owner_field="profile",
     items={"phases": str},

@@ -133,6 +133,8 @@ def _burn_in_row(run: BurnInRun, paths: Paths) -> Row:
         "stressor": profile.stressor,
         "state": run.state,
         "reasons": run.reasons,
+        "findings": run.findings,
+        "near_misses": run.near_misses,
         "abort_reason": run.abort_reason,
         "required_hours": profile.required_hours,
         "credited_hours": _hours(run.credited_seconds),

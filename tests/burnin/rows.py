@@ -1,13 +1,30 @@
 """Rows of burn-in for tests that look at every list: made directly, for they are made very often."""
 
-from mes.burnin.models import BurnInRun, TelemetryArchive
-from mes.serials.models import Unit
-from tests.burnin.builders import make_profile
+from datetime import UTC, datetime
+
+from mes.burnin.models import BurnInAttempt, BurnInRun, TelemetryArchive, Violation
+from tests.burnin.builders import make_profile, make_rack
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def add_rows() -> None:
-    """Make a run of the first unit that has ended and is archived."""
-    unit = Unit.objects.earliest("pk")
-    profile = make_profile(unit.part_revision, limits=(), released=False)
-    run = BurnInRun.objects.create(unit=unit, profile=profile, state="passed", started_by="tester")
+    """Make a run that has ended and is archived; its tray was outside a limit."""
+    rack, (tray,) = make_rack(1)
+    profile = make_profile(rack.part_revision)
+    run = BurnInRun.objects.create(unit=rack, profile=profile, state="passed", started_by="tester")
     TelemetryArchive.objects.create(run=run, file=f"{run.uid}.parquet", size=1, sha256="0" * 64, rows=1)
+    slot = rack.part_revision.slots.get()
+    attempt = BurnInAttempt.objects.create(run=run, slot=slot, unit=tray)
+    Violation.objects.create(
+        attempt=attempt,
+        limit=profile.limits.order_by("pk")[0],
+        series="HGX_GPU_0_TEMP_0",
+        from_at=NOON,
+        to_at=NOON,
+        samples=1,
+        worst=88,
+        worst_at=NOON,
+        most=1,
+        is_open=False,
+    )

@@ -8,6 +8,7 @@ from typing import Any
 from django.utils import timezone
 
 from mes.burnin.judging import note_samples
+from mes.burnin.limits import Moment
 from mes.burnin.models import BurnInAttempt, BurnInRun, SeriesLimit
 from mes.burnin.redfish import Sample, TrayReading
 from mes.burnin.services import set_bmc, start_run
@@ -62,13 +63,17 @@ def soak(run: BurnInRun, *, polls: int, until: datetime, signal: Signal = even) 
         readings = [_reading(begin, number, poll, signal) for poll in range(1, polls + 1)]
         save_polls([(attempt, reading) for reading in readings])
         for reading in readings:
-            note_samples(attempt.statistics, reading.samples, limits, elapsed=POLL_SECONDS, soaking=True)
+            note_samples(attempt.statistics, reading.samples, limits, _moment(reading), soaking=True)
         attempt.state = BurnInAttempt.State.RUNNING
         attempt.credited_seconds, attempt.last_good_at = POLL_SECONDS * polls, until
         attempt.save()
     run.state, run.soak_started_at = BurnInRun.State.SOAKING, begin
     run.credited_seconds = POLL_SECONDS * polls
     run.save()
+
+
+def _moment(reading: TrayReading) -> Moment:
+    return Moment(at=reading.taken_at.timestamp(), elapsed=POLL_SECONDS)
 
 
 def _reading(begin: datetime, tray: int, poll: int, signal: Signal) -> TrayReading:

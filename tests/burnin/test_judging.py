@@ -6,19 +6,20 @@ from typing import Any
 
 import pytest
 
+from mes.burnin.findings import Breach
 from mes.burnin.judging import (
     Statistics,
     earned_seconds,
     find_identity_fault,
     find_missing,
-    find_worst,
     in_short,
-    is_outside,
     is_urgent,
     note_samples,
     outage_seconds,
 )
+from mes.burnin.limits import Moment, is_outside
 from mes.burnin.models import BurnInAttempt, BurnInProfile, SeriesLimit
+from mes.burnin.near_misses import find_worst
 from mes.burnin.polls import pack_values, unpack_values
 from mes.burnin.redfish import Sample, TrayReading
 from mes.products.models import Slot
@@ -41,6 +42,7 @@ STOP = SeriesLimit(
     action="stop_rack",
 )
 PROFILE = BurnInProfile(max_gap_seconds=60, time_scale=1)
+NOW = Moment(at=1_700_000_000.0, elapsed=10)
 
 
 def samples(**values: float | None) -> list[Sample]:
@@ -68,8 +70,14 @@ def feed(statistics: Statistics, series: str, values: list[float], *limits: Seri
     return [
         number
         for number, value in enumerate(values)
-        if note_samples(statistics, samples(**{series: value}), limits, elapsed=10, soaking=True)
+        if note_samples(statistics, samples(**{series: value}), limits, NOW, soaking=True).breaches
     ]
+
+
+def breaches(
+    statistics: Statistics, taken: list[Sample], *limits: SeriesLimit, soaking: bool = True
+) -> list[Breach]:
+    return note_samples(statistics, taken, limits, NOW, soaking=soaking).breaches
 
 
 def test_the_bounds_of_a_limit_are_good() -> None:
@@ -86,7 +94,7 @@ def test_n_of_m_trips_on_the_nth_outside_sample_of_the_window() -> None:
 def test_a_breach_names_series_value_limit_and_count() -> None:
     statistics: Statistics = {}
     feed(statistics, "GPU_0_TEMP", [90], HOT)
-    [breach] = note_samples(statistics, samples(GPU_0_TEMP=93.5), [HOT], elapsed=10, soaking=True)
+    [breach] = breaches(statistics, samples(GPU_0_TEMP=93.5), HOT)
     assert str(breach) == (
         "GPU_0_TEMP was 93.5 Cel; heat must be at most 87 Cel "
         "(2 of the last 4 samples outside, 2 are too many)."
@@ -101,51 +109,58 @@ def test_headroom_is_bad_when_low() -> None:
 def test_statistics_count_usable_samples_only() -> None:
     statistics: Statistics = {}
     taken = [*samples(A=2.0, B=None), Sample("C", math.nan, NOON), Sample("D", 7.0, NOON, stale=True)]
-    note_samples(statistics, taken, [], elapsed=10, soaking=True)
-    note_samples(statistics, samples(A=5.0), [], elapsed=10, soaking=True)
-    assert statistics == {"A": {"count": 2, "min": 2.0, "max": 5.0, "sum": 7.0, "last": 5.0, "unit": ""}}
+    note_samples(statistics, taken, [], NOW, soaking=True)
+    later = Moment(at=NOW.at + 10)
+    note_samples(statistics, samples(A=5.0), [], later, soaking=True)
+    assert statistics == {
+        "A": {
+            **{"count": 2, "min": 2.0, "max": 5.0, "sum": 7.0, "last": 5.0, "unit": ""},
+            **{"min_at": NOW.at, "max_at": later.at},
+        }
+    }
 
 
 def test_seconds_over_the_limit_add_up() -> None:
     statistics: Statistics = {}
     feed(statistics, "GPU_0_TEMP", [90, 80, 80, 80, 91], HOT)
-    assert statistics["GPU_0_TEMP"]["limits"]["heat"] == {"over": 20.0, "violations": 2, "window": 0b0001}
+    kept = statistics["GPU_0_TEMP"]["limits"]["heat"]
+    assert (kept["over"], kept["violations"], kept["window"]) == (20.0, 2, 0b0001)
+    assert (kept["judged"], kept["worst"]) == (5, 91)
 
 
 def test_before_the_soak_only_what_stops_the_rack_is_watched() -> None:
     statistics: Statistics = {}
-    assert not note_samples(statistics, samples(GPU_0_TEMP=90.0), [HOT, STOP], elapsed=10, soaking=False)
-    breaches = note_samples(statistics, samples(GPU_0_TEMP=96.0), [HOT, STOP], elapsed=10, soaking=False)
-    assert [breach.limit.group for breach in breaches] == ["stop"]
-    assert breaches[0].stops_rack
+    assert not breaches(statistics, samples(GPU_0_TEMP=90.0), HOT, STOP, soaking=False)
+    [breach] = breaches(statistics, samples(GPU_0_TEMP=96.0), HOT, STOP, soaking=False)
+    assert breach.limit.group == "stop" and breach.stops_rack
     assert "count" not in statistics["GPU_0_TEMP"]
 
 
 @pytest.mark.parametrize("bad", [None, math.nan, math.inf, 1e39])
 def test_a_value_that_is_none_is_missing(bad: float | None) -> None:
-    assert find_missing(samples(GPU_0_TEMP=bad, GPU_1_TEMP=60.0), [HOT], set()) == ["GPU_0_TEMP"]
+    assert find_missing(samples(GPU_0_TEMP=bad, GPU_1_TEMP=60.0), [HOT], {}, NOW) == ["GPU_0_TEMP"]
 
 
 def test_a_stale_sample_is_missing() -> None:
     taken = [Sample("GPU_0_TEMP", 60.0, NOON, stale=True), *samples(GPU_1_TEMP=60.0)]
-    assert find_missing(taken, [HOT], set()) == ["GPU_0_TEMP"]
+    assert find_missing(taken, [HOT], {}, NOW) == ["GPU_0_TEMP"]
 
 
 def test_a_value_in_another_unit_is_missing() -> None:
     taken = [Sample("GPU_0_TEMP", 60.0, NOON, unit="K"), Sample("GPU_1_TEMP", 60.0, NOON, unit="Cel")]
-    assert find_missing(taken, [HOT], set()) == ["GPU_0_TEMP"]
+    assert find_missing(taken, [HOT], {}, NOW) == ["GPU_0_TEMP"]
 
 
 def test_every_limit_needs_a_series_and_every_series_seen_before() -> None:
     taken = samples(GPU_0_TEMP=60.0)
-    assert find_missing(taken, [HOT], set()) == []
-    assert find_missing(taken, [HOT, ROOM], set()) == ["a series for room"]
-    assert find_missing(taken, [HOT], {"GPU_1_TEMP", "FAN"}) == ["GPU_1_TEMP"]
+    assert find_missing(taken, [HOT], {}, NOW) == []
+    assert find_missing(taken, [HOT, ROOM], {}, NOW) == ["a series for room"]
+    assert find_missing(taken, [HOT], {"GPU_1_TEMP": {}, "FAN": {}}, NOW) == ["GPU_1_TEMP"]
 
 
 def test_a_reading_without_any_value_is_not_good_even_without_limits() -> None:
-    assert find_missing(samples(FAN=None), [], set()) == ["any value"]
-    assert find_missing(samples(FAN=1.0), [], set()) == []
+    assert find_missing(samples(FAN=None), [], {}, NOW) == ["any value"]
+    assert find_missing(samples(FAN=1.0), [], {}, NOW) == []
 
 
 def running(last_good: float | None, state: str = "running") -> BurnInAttempt:

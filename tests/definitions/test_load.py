@@ -407,6 +407,23 @@ def test_burn_in_profiles_judge_alike_and_only_the_demo_is_accelerated(
     assert ("Chassis_0_LeakDetector_*", "compute_tray", 1.3, 2.0, "stop_rack") in limits[0]
 
 
+def test_the_latest_burn_in_profiles_judge_rates_spreads_and_missing_values() -> None:
+    load_pack(NVL72)
+    names = ("l11-72h", "demo-accelerated")
+    columns = ("group", "unit_kind", "kind", "basis", "missing", "missing_polls", "action")
+    real, demo = (
+        list(SeriesLimit.objects.filter(profile__name=name, profile__version="3").values_list(*columns))
+        for name in names
+    )
+    assert real == demo
+    assert ("gpu temperature rate", "compute_tray", "rate", None, None, None, "fail_tray") in real
+    assert ("gpu temperature spread", "compute_tray", "spread", None, None, None, "fail_tray") in real
+    assert ("gpu headroom", "compute_tray", None, "headroom", None, None, "fail_tray") in real
+    assert ("leak detector", "switch_tray", None, None, "fail", 6, "stop_rack") in real
+    sampled = SeriesLimit.objects.filter(profile__version="3", sample_seconds__isnull=False)
+    assert {limit.assumption != "" for limit in sampled} == {True}
+
+
 def test_burn_in_of_the_seed_rack_is_what_its_route_asks_for() -> None:
     load_pack(NVL72)
     asked = set(Gate.objects.filter(operation__sequence=150).values_list("procedure", flat=True))

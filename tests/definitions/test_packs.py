@@ -228,6 +228,16 @@ BAD = {
         "unit: Cel, high: 87, violations: 3, window: 2} # HERE",
         "3 of 2 samples",
     ),
+    "headroom with a high": (
+        "unit: Cel, high: 87}",
+        "unit: Cel, high: 87, basis: headroom} # HERE",
+        "a headroom is bad when low",
+    ),
+    "rack stopped by a rate": (
+        "unit: Cel, high: 87}",
+        "unit: Cel, high: 87, kind: rate, action: stop_rack} # HERE",
+        "a rate needs other samples to be judged by",
+    ),
 }
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection
 from django.utils import timezone
 
+from mes.burnin.findings import Finding, Rule
 from mes.burnin.models import BurnInAttempt, BurnInProfile, BurnInRun, Gap
 from mes.ledger import triggers
 from mes.ledger.models import Event
@@ -33,6 +35,28 @@ from tests.builders import (
 )
 
 TRAY_TEST, RACK_TEST = "tray_l10", "rack_l11"
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOT = Finding(
+    rule=Rule.LEVEL,
+    text="U08: GPU_0_TEMP was 93.5 Cel; heat must be at most 87 Cel.",
+    at=NOON,
+    slot="U08",
+    group="heat",
+    series="GPU_0_TEMP",
+    value=93.5,
+    unit="Cel",
+    high=87,
+    outside=3,
+    violations=3,
+    window=5,
+)
+LEAK = Finding(
+    rule=Rule.LEAK, text="U09 leaks: LeakDetector_1.", at=NOON, slot="U09", series="LeakDetector_1"
+)
+NEAR = {
+    **{**HOT.as_json(), "why": "not_persistent", "series": "GPU_7_TEMP", "value": 87.25, "outside": 1},
+    **{"margin": -0.25, "share": -0.003},
+}
 
 
 class Rack:
@@ -143,6 +167,8 @@ def burn_in(rack: Rack, *, time_scale: float = 1, state: str = "passed") -> Burn
         started_by="tester",
         credited_seconds=86_400,
         reasons=["Both trays soaked for 24 h."],
+        findings=[finding.as_json() for finding in (HOT, LEAK)] if state == "failed" else [],
+        near_misses=[NEAR],
     )
     for placed in Installation.objects.live().filter(parent=rack.unit).select_related("slot"):
         attempt = BurnInAttempt.objects.create(

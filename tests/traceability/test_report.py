@@ -316,6 +316,23 @@ def test_pdf_shows_every_unit_test_and_digest(rack: Rack, tmp_path: Path) -> Non
     assert "TIME WAS ACCELERATED 7,200 times" in text
 
 
+def test_pdf_and_data_say_what_decided_a_burn_in_and_what_came_close(rack: Rack, tmp_path: Path) -> None:
+    burn_in(rack, state="failed")
+    report = ask_report(unit=rack.unit, by=TESTER)
+    make_report(report.pk)
+    text = pdf_text(supervisor_client(), report, tmp_path)
+    report.refresh_from_db()
+    (run,) = json.loads((tmp_path / report.json_file).read_bytes())["burn_in"]
+    assert [finding["rule"] for finding in run["findings"]] == ["level", "leak"]
+    assert run["near_misses"][0]["series"] == "GPU_7_TEMP"
+    decided, close = text.split("What decided the verdict")[1].split("How close it came, the closest first")
+    for words in ("level: heat", "U08", "GPU_0_TEMP", "2026-03-01 12:00:00", "93.5 Cel", "≤ 87 Cel"):
+        assert words in decided
+    assert "3 outside, 3 of 5 fail" in decided and "LeakDetector_1" in decided
+    for words in ("GPU_7_TEMP", "87.25 Cel", "outside, not long enough"):
+        assert words in close
+
+
 def test_pdf_is_an_archive_pdf_with_its_fonts_in_it(rack: Rack, tmp_path: Path) -> None:
     report = ask_report(unit=rack.unit, by=TESTER)
     make_report(report.pk)

@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils import timezone
 
-from mes.burnin.models import BurnInRun
+from mes.burnin.models import BurnInRun, SeriesLimit
 from mes.burnin.services import (
     Chart,
     Margin,
@@ -18,6 +18,7 @@ from mes.burnin.services import (
     charts_of,
     closest,
     is_abortable,
+    kind_of,
     matches,
     read_series_of,
     read_standing,
@@ -184,6 +185,7 @@ def _charts(standing: RunStanding, asked: Asked, now: datetime) -> list[Chart]:
         limit
         for limit in standing.limits
         if limit.unit_kind in kinds
+        and kind_of(limit) == SeriesLimit.Kind.LEVEL
         and (asked.pattern in {"", limit.pattern} or matches(asked.pattern, limit.pattern))
     ]
     patterns = {asked.pattern or limit.pattern for limit in limits}
