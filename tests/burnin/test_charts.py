@@ -95,7 +95,7 @@ def test_nothing_measured_is_no_chart_of_anything() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("trays", [2, 8])
-def test_series_of_many_trays_cost_three_queries(trays: int, django_assert_num_queries: Any) -> None:
+def test_series_of_many_trays_cost_no_more_queries(trays: int, django_assert_num_queries: Any) -> None:
     def signal(tray: int, name: str, poll: int) -> float | None:
         return None if (tray, poll) == (1, 3) else even(tray, name, poll)
 
