@@ -16,10 +16,12 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
 from mes import exports, rest, theme
+from mes.burnin.models import BurnInRun
 from mes.serials.models import Unit
 from mes.theme import ListAdmin
 from mes.traceability.models import Report
 from tests.builders import make_part, make_scanner, make_site, make_station, make_unit, supervisor_client
+from tests.burnin.soaked import make_run
 from tests.test_admin_pages import factory, registered, rows, staff_client, superuser_client, url_of
 
 __all__ = ["factory", "rows"]
@@ -125,12 +127,17 @@ def test_a_single_thing_and_a_refusal_as_csv(db: None) -> None:
     assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
 
 
+def owner_of(path: str, unit: Unit) -> Unit | BurnInRun:
+    """Return whose list it is: that of a unit, or of a burn-in."""
+    return make_run(1, polls=1) if "/burn-in-runs/<" in path else unit
+
+
 @pytest.mark.parametrize("path", listed())
 def test_every_list_of_the_api_comes_as_csv(factory: None, path: str) -> None:
     client = supervisor_client()
     unit = Unit.objects.exclude(order_units=None).earliest("pk")
     Report.objects.create(unit=unit, asked_by="tester")
-    path = path.replace("<uuid:uid>", str(unit.uid))
+    path = path.replace("<uuid:uid>", str(owner_of(path, unit).uid))
     shown = client.get(path, {"limit": 500}).json()["results"]
     rows = rows_of(client.get(path, {"format": "csv"}))
     assert len(rows) == len(shown)
@@ -147,7 +154,8 @@ def test_devices_of_another_site_get_nothing_of_ours(factory: None, path: str) -
         pytest.skip("definitions are the same at every site")
     there = make_scanner(make_station(site=make_site("S2")), signed_on=False)
     own = {"/api/v1/events/": 1}  # that the scanner itself was enrolled happened without a station
-    response = there.get(path.removeprefix("/api/v1/").replace("<uuid:uid>", str(Unit.objects.all()[0].uid)))
+    uid = owner_of(path, Unit.objects.all()[0]).uid
+    response = there.get(path.removeprefix("/api/v1/").replace("<uuid:uid>", str(uid)))
     assert response.status_code in {403, 404} or len(response.json()["results"]) <= own.get(path, 0)
 
 

@@ -13,7 +13,12 @@ from django.db.models import ForeignKey, ManyToManyField, OneToOneField
 
 ROOT = Path(__file__).resolve().parents[1]
 DOORS = {"models", "services"}
-READERS = {"serials.barcodes", "testing.ocp", "ledger.verification"}  # they only read and answer
+READERS = {
+    "serials.barcodes",
+    "testing.ocp",
+    "ledger.verification",
+    "ledger.serializers",
+}  # they only read and answer
 
 
 def layers() -> dict[str, int]:

@@ -134,7 +134,12 @@ def test_burn_in_in_real_time(rack: Rack) -> None:
 
 def compare(run: BurnInRun, *, racks: int, found: bool) -> None:
     """Put the verdict of a burn-in on record, with its comparison."""
-    row = {"slot": "U08", "group": "gpu temperature", "series": "HGX_GPU_2_TEMP_0", "statistic": "max"}
+    row: dict[str, Any] = {
+        "slot": "U08",
+        "group": "gpu temperature",
+        "series": "HGX_GPU_2_TEMP_0",
+        "statistic": "max",
+    }
     row |= {"value": 71.03, "unit": "Cel", "median": 62.05, "spread": 0.218, "sigmas": 41.25, "racks": racks}
     outliers = {"racks": racks, "least_racks": 5, "sigmas": 4.0, "found": [row] if found else []}
     details = {"burn_in_run": str(run.uid), "outliers": outliers}

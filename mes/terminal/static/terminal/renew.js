@@ -1,8 +1,16 @@
 // Renews the parts of a page that ask for it; when it cannot, the page says so.
 const EVERY_MS = 10_000;
+const GIVE_UP_MS = 30_000;
+
+let underWay = false;
 
 export function keepRenewing() {
-  setInterval(() => void renew(), EVERY_MS);
+  setInterval(async () => {
+    if (underWay) return;
+    underWay = true;
+    await renew();
+    underWay = false;
+  }, EVERY_MS);
 }
 
 export async function renew() {
@@ -18,7 +26,7 @@ export async function renew() {
 }
 
 async function load() {
-  const answer = await fetch(location.href, { redirect: "error" });
+  const answer = await fetch(location.href, { redirect: "error", signal: AbortSignal.timeout(GIVE_UP_MS) });
   if (!answer.ok) throw new Error(String(answer.status));
   return new DOMParser().parseFromString(await answer.text(), "text/html");
 }
