@@ -56,6 +56,7 @@ from tests.builders import (
     make_unit,
     ordered_unit,
 )
+from tests.burnin.rows import add_rows as add_burn_in
 from tests.cabling.rows import add_rows as add_cabling
 from tests.conftest import FAST_HASHERS
 from tests.cooling.rows import add_rows as add_cooling
@@ -78,6 +79,7 @@ FACTS = (
     *("shipping.fieldreturn", "workorders.shiphold"),
     *("inventory.foundinventory", "inventory.collection", "inventory.verdict"),
     *("cabling.cableconnection", "cabling.cablingverdict", "cabling.neighbourreport"),
+    "burnin.toolresult",
 )
 OWN_APPS = {
     *("ledger", "people", "stations", "attachments", "products", "serials"),
@@ -175,6 +177,7 @@ def make_rows() -> None:
         by=TESTER,
     )
     BurnInBay.objects.create(site=make_site(), code="BAY-1", power_kw=120)
+    add_burn_in()
     add_cooling()
     add_safety_rows()
     add_shipping()

@@ -16,7 +16,15 @@ from mes.backoffice import (
     display,
     may,
 )
-from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInBay, BurnInProfile, BurnInRun, SeriesLimit
+from mes.burnin.models import (
+    BmcEndpoint,
+    BurnInAttempt,
+    BurnInBay,
+    BurnInProfile,
+    BurnInRun,
+    SeriesLimit,
+    ToolResult,
+)
 from mes.burnin.services import abort_run, pause_run, resume_run
 from mes.ledger.services import Actor
 
@@ -157,6 +165,45 @@ class BurnInRunAdmin(FactAdmin):
 
         consequence = f"Soak time stops counting until the run is resumed. {PAUSES[keep_stress]}"
         return self.ask(request, run, title=f"Pause the {run}", consequence=consequence, act=act)
+
+
+@admin.register(ToolResult)
+class ToolResultAdmin(FactAdmin):
+    """What stress tools found in burn-ins, and what they printed."""
+
+    list_display = ("tool", "name", "unit", "slot", "result", "received_at")
+    list_select_related = ("attempt__unit", "attempt__slot", "test_run")
+    list_filter = ("tool", "test_run__outcome")
+    search_through = ("attempt__unit",)
+    search_help_text = "Scan or type a code of the tray"
+    ordering = ("-id",)
+    sortable_by = ()
+    fields = ("attempt", "unit", "tool", "name", "result", "why", "received_at", "test_run", "output", "uid")
+
+    @display(description="Tray")
+    def unit(self, result: ToolResult) -> str:
+        """Name the tray."""
+        return str(result.attempt.unit)
+
+    @display(description="Slot")
+    def slot(self, result: ToolResult) -> str:
+        """Name its slot."""
+        return result.attempt.slot.name
+
+    @display(description="Result", label={"PASS": "success", "FAIL": "danger", "RETEST": "warning"})
+    def result(self, result: ToolResult) -> str:
+        """Say the result as judged here."""
+        return result.test_run.outcome
+
+    @display(description="Because")
+    def why(self, result: ToolResult) -> str:
+        """Give the reasons for the result."""
+        return "\n".join(map(str, result.test_run.reasons)) or "-"
+
+    @display(description="Received")
+    def received_at(self, result: ToolResult) -> Any:
+        """Say when it came."""
+        return result.test_run.received_at
 
 
 @admin.register(BmcEndpoint)

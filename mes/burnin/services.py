@@ -15,6 +15,7 @@ from mes.burnin.port_reading import read_ports
 from mes.burnin.redfish import BmcAddress, Component, Inventory, RedfishError, read_inventories
 from mes.burnin.redfish_inventory import told, told_identity
 from mes.burnin.redfish_ports import PortSeen
+from mes.burnin.results import post_result
 from mes.burnin.secrets import encrypt_password
 from mes.burnin.telemetry import Point, Series, read_series
 from mes.burnin.tick import save_gaps
@@ -44,6 +45,7 @@ __all__ = [
     "bays_of",
     "find_address",
     "pause_run",
+    "post_result",
     "read_inventories",
     "read_ports",
     "read_series",

@@ -22,8 +22,9 @@ from mes.burnin.bmc import MEMORIES, find_address
 from mes.burnin.judging import is_urgent
 from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInProfile, BurnInRun, Gap, SeriesLimit
 from mes.burnin.redfish import BmcAddress, RedfishError, TrayReading, read_trays
+from mes.burnin.results import results_of
 from mes.burnin.telemetry import save_polls
-from mes.burnin.transitions import STRESSED, Said, Tick, decide, trays_to_poll
+from mes.burnin.transitions import HEEDING, STRESSED, Said, Tick, decide, trays_to_poll
 from mes.burnin.verdict import record_verdict
 from mes.ledger.services import SYSTEM, advance, record
 from mes.serials.models import Identifier
@@ -102,7 +103,8 @@ def _load(run: BurnInRun, *, now: datetime, skew: timedelta) -> Tick:
     for unit_id, value in Identifier.objects.filter(unit__in=names).values_list("unit", "value"):
         names[unit_id].append(value)
     stopped = intents.stops_of(run) if run.state == State.STOPPING else {}
-    return Tick(run, rows, limits, names, now, skew, told_to_stop=stopped)
+    results = results_of(rows) if run.state in HEEDING else {}
+    return Tick(run, rows, limits, names, now, skew, told_to_stop=stopped, results=results)
 
 
 def _poll(tick: Tick) -> dict[int, Said]:

@@ -22,6 +22,7 @@ from mes.burnin.judging import (
 )
 from mes.burnin.models import BurnInAttempt, BurnInProfile, BurnInRun, Gap, SeriesLimit
 from mes.burnin.redfish import TrayReading
+from mes.burnin.results import Results, find_failure, find_lacking
 
 State = BurnInRun.State
 Tray = BurnInAttempt.State
@@ -31,6 +32,7 @@ Said = TrayReading | str
 
 POLLED = frozenset({State.PREPARING, State.STARTING, State.SOAKING, State.STOPPING})
 STRESSED = frozenset({State.STARTING, State.SOAKING})
+HEEDING = frozenset({State.STARTING, State.SOAKING, State.STOPPING, State.JUDGING})
 
 
 @dataclass(slots=True)
@@ -57,6 +59,7 @@ class Tick:
     now: datetime
     skew: timedelta = timedelta(0)
     told_to_stop: dict[int, bool] = field(default_factory=dict)
+    results: Results = field(default_factory=dict)
     said: dict[int, Said] = field(default_factory=dict)
     state: BurnInRun.State | None = None
     changes: list[dict[str, str]] = field(default_factory=list)
@@ -89,7 +92,29 @@ class Tick:
 
 def decide(tick: Tick) -> None:
     """Judge what the trays said and put the next state, credit, gaps and intents into the tick."""
+    if tick.run.state in HEEDING:
+        _heed_results(tick)
     STEPS[State(tick.run.state)](tick)
+
+
+def _heed_results(tick: Tick) -> None:
+    for attempt in tick.live():
+        if failure := find_failure(tick.results.get(attempt.pk, ())):
+            _fail(tick, attempt, f"{attempt.slot.name}: {failure}.")
+
+
+def _find_lacking(tick: Tick) -> dict[int, str]:
+    """Return by tray what its results lack for a PASS; nothing where the verdict is another one already."""
+    if tick.failed() or tick.run.abort_reason:
+        return {}
+    required = tick.profile.required_tools or {}
+    lacking = {
+        attempt.pk: find_lacking(
+            tick.results.get(attempt.pk, ()), required.get(attempt.unit.part_revision.part.kind, ())
+        )
+        for attempt in tick.attempts
+    }
+    return {key: "; ".join(each) for key, each in lacking.items() if each}
 
 
 def trays_to_poll(tick: Tick) -> list[BurnInAttempt]:
@@ -323,14 +348,31 @@ def _among(tick: Tick, keys: Iterable[int]) -> list[BurnInAttempt]:
 
 
 def _judge(tick: Tick) -> None:
+    lacking = _find_lacking(tick)
+    if lacking and not tick.is_overdue:
+        tick.waits += [f"{attempt.slot.name}: {lacking[attempt.pk]}" for attempt in _among(tick, lacking)]
+        return
     required = tick.profile.required_seconds
     for attempt in tick.live():
         soaked = attempt.credited_seconds >= required and attempt.state == Tray.RUNNING
-        _set_states(tick, [attempt], Tray.PASSED if soaked else Tray.ABORTED)
+        passed = soaked and attempt.pk not in lacking
+        _set_states(tick, [attempt], Tray.PASSED if passed else Tray.ABORTED, lacking.get(attempt.pk, ""))
+    if lacking:
+        _end_without_verdict(tick, lacking)
+        return
     tick.state = _verdict(tick)
     if tick.state == State.FAILED and not tick.failed():
         hours = tick.run.credited_hours
         tick.run.reasons = [f"Only {hours:.2f} of {tick.profile.required_hours:g} hours were soaked."]
+
+
+def _end_without_verdict(tick: Tick, lacking: dict[int, str]) -> None:
+    """End a run whose trays soaked but whose tools did not all pass: it is to be repeated."""
+    for attempt in _among(tick, lacking):
+        reason = f"{attempt.slot.name}: {lacking[attempt.pk]}."
+        attempt.reasons = [*attempt.reasons, reason]
+        tick.run.reasons = [*tick.run.reasons, reason]
+    tick.state = State.ABORTED
 
 
 def _verdict(tick: Tick) -> BurnInRun.State:

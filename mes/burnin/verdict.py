@@ -6,6 +6,7 @@ from typing import Any
 
 from mes.burnin.judging import Worst, bounds, find_worst
 from mes.burnin.models import BurnInAttempt, BurnInRun, Gap, SeriesLimit
+from mes.burnin.results import evidence_of
 from mes.ledger.services import SYSTEM, advance, record
 from mes.products.models import Gate, Operation
 from mes.racks.services import configuration_digest
@@ -33,9 +34,12 @@ def record_verdict(
 ) -> TestRun:
     """Write the run's verdict on the rack and put the run into its final state; call it behind the fence.
 
+    A run that ends ABORTED though nobody aborted it lacks results of its tools: a set-up fault, RETEST.
     A limit of the route on what was measured may turn a PASSED run into a FAILED one.
     """
     outcome, status = OUTCOMES[state]
+    if state == BurnInRun.State.ABORTED and not run.abort_reason:
+        outcome = Outcome.RETEST
     test = record_judged_test(
         unit=run.unit,
         result=Result(
@@ -131,6 +135,8 @@ def _details(run: BurnInRun, attempts: list[BurnInAttempt]) -> dict[str, Any]:
         "credited_hours": run.credited_hours,
         "time_scale": run.profile.time_scale,
         "abort_reason": run.abort_reason,
+        "required_tools": run.profile.required_tools,
+        "evidence": evidence_of(attempts),
         "gaps": Gap.objects.filter(attempt__in=attempts).count(),
         "trays": [
             {

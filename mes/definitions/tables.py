@@ -266,6 +266,7 @@ BURN_IN_PROFILE = Table(
         "time_scale",
         "power_kw",
         "coolant_lpm",
+        "required_tools",
         "assumption",
     ),
     refers={"part": PART},

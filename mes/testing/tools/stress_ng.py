@@ -7,7 +7,7 @@ import yaml
 
 from mes.testing.models import Measurement
 from mes.testing.services import Result, measure
-from mes.testing.tools.output import Body, UnreadableOutput, conclude, objects, require_shallow
+from mes.testing.tools.output import DEEPEST, Body, UnreadableOutput, conclude, objects
 
 MOST_CHARACTERS = 256 * 1024
 FAILED_STATUS = 2
@@ -28,15 +28,25 @@ def load_stress_ng(text: str) -> Body:
     if len(text) > MOST_CHARACTERS:
         raise UnreadableOutput(f"YAML of more than {MOST_CHARACTERS // 1024} KiB is not read")
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise UnreadableOutput("its YAML refers to itself")
+        _require_plain(text)
         data = yaml.safe_load(text)
+    except UnreadableOutput:
+        raise
     except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
         raise UnreadableOutput(f"its YAML is cut or damaged: {' '.join(str(error).split())[:200]}") from error
-    require_shallow(data)
     if not isinstance(data, dict) or not isinstance(data.get("system-info"), dict):
         raise UnreadableOutput("it is no output of stress-ng --yaml")
     return data
+
+
+def _require_plain(text: str) -> None:
+    """Refuse aliases and deep nesting before anything is built of them: both can cost without end."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent) or depth > DEEPEST:
+            raise UnreadableOutput("it refers to itself or is nested too deep")
 
 
 def read_stress_ng(data: Body, text: str, *, exit_status: int | None) -> Result:
