@@ -110,7 +110,7 @@ def _read_hpl(text: str, _exit_status: int | None) -> Read:
 def _read_stress_ng(text: str, exit_status: int | None) -> Read:
     data = load_stress_ng(text)
     clean = scrub_data(data)
-    kept = text if clean == data else yaml.safe_dump(clean, sort_keys=False, allow_unicode=True)
+    kept = text if clean == data else yaml.safe_dump(clean, sort_keys=False, explicit_end=True)
     return "", read_stress_ng(clean, text, exit_status=exit_status), kept
 
 

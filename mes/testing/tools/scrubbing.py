@@ -25,7 +25,7 @@ _SUSPECT = re.compile(
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*-----|\Z)", re.DOTALL
 )
-_URL_LOGIN = re.compile(r"(?<=://)[^\s\"'<>]*@")
+_URL_LOGIN = re.compile(r"(?<=://)[^\s\"'<>]{0,512}@")
 _SCHEME = re.compile(r"\b(bearer|basic)[ \t]+[\w.~+/=-]{8,}", re.IGNORECASE)
 _KNOWN = re.compile(
     r"(?<![A-Za-z0-9])(?:(?:AKIA|ASIA)[0-9A-Z]{16}|eyJ[\w-]{10,}\.[\w-]+(?:\.[\w-]*)?|hf_[A-Za-z0-9]{16,}"
