@@ -43,6 +43,7 @@ from tests.traceability.builders import (
     put,
     take,
     taken_out,
+    tool_result,
 )
 from tests.workorders.recipes import Trays, next_revision, next_route, proof_by
 
@@ -128,6 +129,16 @@ def test_burn_in_in_real_time(rack: Rack) -> None:
     assert run["time"] == "Soak time is real time: every hour credited lasted an hour."
     assert run["attempts"][0]["credited_hours"] == 23.999  # never rounded up to what is required
     assert run["attempts"][1]["gaps"][0]["reason"] == "BMC restarted"
+    assert content["verdict"]["outcome"] == "complete"
+
+
+def test_results_of_stress_tools_are_in_the_report(rack: Rack) -> None:
+    result = tool_result(burn_in(rack))
+    content = content_of(rack.unit)
+    (shown,) = content["burn_in"][0]["attempts"][0]["results"]
+    assert (shown["tool"], shown["outcome"], shown["reasons"]) == ("dcgm", "PASS", ["PCIe is Warn: slow."])
+    assert shown["output_sha256"] == result.output.sha256
+    assert content["burn_in"][0]["attempts"][1]["results"] == []
     assert content["verdict"]["outcome"] == "complete"
 
 
@@ -229,7 +240,7 @@ def test_content_takes_as_many_queries_for_30_gpus_as_for_3() -> None:
             report_content(rack.unit)
         counts.append(len(queries))
     assert counts[0] == counts[1]
-    assert counts[0] <= 39
+    assert counts[0] <= 40
 
 
 # --- its files ---
@@ -266,7 +277,7 @@ def pdf_text(client: Any, report: Report, tmp_path: Path) -> str:
 
 
 def test_pdf_shows_every_unit_test_and_digest(rack: Rack, tmp_path: Path) -> None:
-    burn_in(rack, time_scale=7200)
+    tool_result(burn_in(rack, time_scale=7200))
     report = ask_report(unit=rack.unit, by=TESTER)
     make_report(report.pk)
     text = pdf_text(supervisor_client(), report, tmp_path)
@@ -283,6 +294,7 @@ def test_pdf_shows_every_unit_test_and_digest(rack: Rack, tmp_path: Path) -> Non
     assert RACK_TEST in text
     assert "COMPLETE, WITH RESERVATIONS" in text
     assert "TIME WAS ACCELERATED 7,200 times" in text
+    assert "PCIe is Warn: slow." in text.split("Burn-in")[-1]
 
 
 def test_pdf_is_an_archive_pdf_with_its_fonts_in_it(rack: Rack, tmp_path: Path) -> None:
