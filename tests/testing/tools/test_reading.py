@@ -44,8 +44,8 @@ def test_a_pass_with_a_bad_exit_status_is_none(tool: Tool, content: bytes) -> No
 
 
 SLOW = {"bandwidth": 1.0, "okay": "false"}
-CONFIG = {"warnings": [{"warning": "Enable persistence mode", "error_severity": 5}]}
-BROKEN = {"warnings": [{"warning": "GPU 1 has 3 row remap failures", "error_severity": 2}]}
+CONFIG: dict[str, Any] = {"warnings": [{"warning": "Enable persistence mode", "error_severity": 5}]}
+BROKEN: dict[str, Any] = {"warnings": [{"warning": "GPU 1 has 3 row remap failures", "error_severity": 2}]}
 ONCE = {"iterations": [dcgm4("Pass")], "Overall Result": "Pass"}
 JUDGED: list[tuple[Tool, Any, str, str]] = [
     (Tool.OCP, ocp("FAIL"), "FAIL", "says FAIL"),

@@ -81,6 +81,7 @@ def test_names_that_hide_nothing(name: str) -> None:
     assert scrub_text(f"{name}=value") == f"{name}=value"
 
 
+OPTIONS: dict[str, Any] = {"job options": {"http_s3_key": SECRET, "filename": LINES[9]}}
 OUTPUTS: list[tuple[Tool, Any]] = [
     (
         Tool.OCP,
@@ -94,7 +95,7 @@ OUTPUTS: list[tuple[Tool, Any]] = [
         Tool.STRESS_NG,
         stress_ng().replace("hostname: demo", f"hostname: demo\n      password: |\n        {SECRET}"),
     ),
-    (Tool.FIO, fio(**{"job options": {"http_s3_key": SECRET, "filename": LINES[9]}})),
+    (Tool.FIO, fio(**OPTIONS)),
 ]
 
 
