@@ -174,7 +174,7 @@ class ToolResultAdmin(FactAdmin):
     list_display = ("tool", "name", "unit", "slot", "result", "received_at")
     list_select_related = ("attempt__unit", "attempt__slot", "test_run")
     list_filter = ("tool", "test_run__outcome")
-    search_through = ("attempt__unit",)
+    search_through = ("test_run",)
     search_help_text = "Scan or type a code of the tray"
     ordering = ("-id",)
     sortable_by = ()
