@@ -54,6 +54,19 @@ def find_lacking(results: Iterable[ToolResult], required: Collection[str]) -> li
     ]
 
 
+def lacking_of(
+    attempts: Iterable[BurnInAttempt], results: Results, required: Mapping[str, Collection[str]]
+) -> dict[int, str]:
+    """Return by tray what its evidence lacks, in words; ``required`` are the tools by unit kind."""
+    lacking = {
+        attempt.pk: find_lacking(
+            results.get(attempt.pk, ()), required.get(attempt.unit.part_revision.part.kind, ())
+        )
+        for attempt in attempts
+    }
+    return {key: "; ".join(each) for key, each in lacking.items() if each}
+
+
 def _because(result: ToolResult) -> str:
     reasons = result.test_run.reasons
     return f": {str(reasons[0]).rstrip('.')}" if reasons else ""

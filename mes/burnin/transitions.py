@@ -22,7 +22,7 @@ from mes.burnin.judging import (
 )
 from mes.burnin.models import BurnInAttempt, BurnInProfile, BurnInRun, Gap, SeriesLimit
 from mes.burnin.redfish import TrayReading
-from mes.burnin.results import Results, find_failure, find_lacking
+from mes.burnin.results import Results, find_failure, lacking_of
 
 State = BurnInRun.State
 Tray = BurnInAttempt.State
@@ -107,14 +107,7 @@ def _find_lacking(tick: Tick) -> dict[int, str]:
     """Return by tray what its results lack for a PASS; nothing where the verdict is another one already."""
     if tick.failed() or tick.run.abort_reason:
         return {}
-    required = tick.profile.required_tools or {}
-    lacking = {
-        attempt.pk: find_lacking(
-            tick.results.get(attempt.pk, ()), required.get(attempt.unit.part_revision.part.kind, ())
-        )
-        for attempt in tick.attempts
-    }
-    return {key: "; ".join(each) for key, each in lacking.items() if each}
+    return lacking_of(tick.attempts, tick.results, tick.profile.required_tools or {})
 
 
 def trays_to_poll(tick: Tick) -> list[BurnInAttempt]:
