@@ -342,6 +342,7 @@ UNFOLD = {
                     listed("Engineering changes", "workorders.engineeringchange", "published_with_changes"),
                     listed("Deviations", "workorders.deviation", "rule"),
                     listed("Burn-in runs", "burnin.burninrun", "local_fire_department"),
+                    listed("Stress tool results", "burnin.toolresult", "speed"),
                     listed("Safety tests", "electrical.safetytest", "electrical_services"),
                     listed("Live hipots", "electrical.hipotsession", "bolt"),
                     listed("Shipments", "shipping.shipment", "local_shipping"),

@@ -80,6 +80,7 @@ FACTS = (
     *("shipping.fieldreturn", "workorders.shiphold"),
     *("inventory.foundinventory", "inventory.collection", "inventory.verdict"),
     *("cabling.cableconnection", "cabling.cablingverdict", "cabling.neighbourreport"),
+    "burnin.toolresult",
 )
 OWN_APPS = {
     *("ledger", "people", "stations", "attachments", "products", "serials"),

@@ -54,7 +54,7 @@ def store_attachment(*, site: Site, name: str, content_type: str, content: bytes
     ``attachment_too_large``, ``attachment_type`` and ``attachment_name``.
     """
     name, kind = _clean_name(name), content_type.partition(";")[0].strip().lower()
-    _require_size(content)
+    require_size(content)
     _require_type(kind, content)
     sha256 = hashlib.sha256(content).hexdigest()
     known = Attachment.objects.filter(site=site, sha256=sha256, name=name).first()
@@ -100,7 +100,8 @@ def _clean_name(name: str) -> str:
     return clean
 
 
-def _require_size(content: bytes) -> None:
+def require_size(content: bytes) -> None:
+    """Refuse with ``attachment_empty`` or ``attachment_too_large`` what is not kept."""
     if not content:
         raise RuleViolation(
             "attachment_empty",

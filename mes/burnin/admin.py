@@ -31,6 +31,7 @@ from mes.burnin.models import (
     BurnInRun,
     SeriesLimit,
     TelemetryArchive,
+    ToolResult,
     Violation,
 )
 from mes.burnin.services import (
@@ -272,6 +273,45 @@ class ViolationAdmin(FactAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Violation]:
         """Return the rows without the statistics of their trays, which fill pages."""
         return super().get_queryset(request).defer("attempt__statistics")
+
+
+@admin.register(ToolResult)
+class ToolResultAdmin(FactAdmin):
+    """What stress tools found in burn-ins, and what they printed."""
+
+    list_display = ("tool", "name", "unit", "slot", "result", "received_at")
+    list_select_related = ("attempt__unit", "attempt__slot", "test_run")
+    list_filter = ("tool", "test_run__outcome")
+    search_through = ("test_run",)
+    search_help_text = "Scan or type a code of the tray"
+    ordering = ("-id",)
+    sortable_by = ()
+    fields = ("attempt", "unit", "tool", "name", "result", "why", "received_at", "test_run", "output", "uid")
+
+    @display(description="Tray")
+    def unit(self, result: ToolResult) -> str:
+        """Name the tray."""
+        return str(result.attempt.unit)
+
+    @display(description="Slot")
+    def slot(self, result: ToolResult) -> str:
+        """Name its slot."""
+        return result.attempt.slot.name
+
+    @display(description="Result", label={"PASS": "success", "FAIL": "danger", "RETEST": "warning"})
+    def result(self, result: ToolResult) -> str:
+        """Say the result as judged here."""
+        return result.test_run.outcome
+
+    @display(description="Because")
+    def why(self, result: ToolResult) -> str:
+        """Give the reasons for the result."""
+        return "\n".join(map(str, result.test_run.reasons)) or "-"
+
+    @display(description="Received")
+    def received_at(self, result: ToolResult) -> Any:
+        """Say when it came."""
+        return result.test_run.received_at
 
 
 @admin.register(BmcEndpoint)

@@ -23,6 +23,7 @@ class Rule(StrEnum):
     START = "start"
     STOP = "stop"
     GAP = "gap"
+    TOOL = "tool"
     HOURS = "hours"
     ABORT = "abort"
     ROUTE = "route"

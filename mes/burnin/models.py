@@ -1,13 +1,28 @@
 """Burn-in: profiles, runs, attempts, what was sampled, and how to reach each BMC."""
 
+import uuid
+from typing import Any
+
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from mes.attachments.models import Attachment
 from mes.ledger.models import Stream
 from mes.products.models import Part, Released, Slot
 from mes.serials.models import Unit
 from mes.stations.models import Site
+from mes.testing.models import TestRun, Tool
+
+
+def validate_required_tools(value: Any) -> None:
+    """Raise ValidationError unless a value names, by unit kind, tools that are read."""
+    if not isinstance(value, dict) or not all(isinstance(tools, list) for tools in value.values()):
+        raise ValidationError('It must be lists of tools by unit kind, e.g. {"compute_tray": ["dcgm"]}.')
+    named = {str(tool).partition(":")[0] for tools in value.values() for tool in tools}
+    if unknown := sorted(named - set(Tool.values)):
+        raise ValidationError(f"{', '.join(unknown)} is not read; only {', '.join(Tool.values)} are.")
 
 
 class BurnInProfile(Released):
@@ -88,6 +103,16 @@ class BurnInProfile(Released):
     )
     gap_seconds = models.FloatField(
         null=True, blank=True, help_text="Longer gaps fall under gap_policy; empty: max_gap_seconds."
+    )
+
+    required_tools = models.JSONField(
+        null=True,
+        blank=True,
+        validators=[validate_required_tools],
+        help_text=(
+            'Tools whose PASS each tray needs, by unit kind, e.g. {"compute_tray": ["dcgm"]};'
+            ' "nccl-tests:all_reduce_perf" asks for one test of a tool.'
+        ),
     )
 
     class Meta:
@@ -398,6 +423,27 @@ class BurnInAttempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.slot} attempt {self.number}"
+
+
+class ToolResult(models.Model):
+    """What a stress tool found on one tray in a burn-in, with the output it printed."""
+
+    uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    attempt = models.ForeignKey(BurnInAttempt, on_delete=models.PROTECT, related_name="results")
+    tool = models.CharField(max_length=20, choices=Tool.choices)
+    name = models.CharField(
+        max_length=60, blank=True, help_text="Which test of the tool, where it has names."
+    )
+    test_run = models.OneToOneField(TestRun, on_delete=models.PROTECT, related_name="+")
+    output = models.ForeignKey(
+        Attachment, on_delete=models.PROTECT, related_name="+", help_text="What it printed, without secrets."
+    )
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.tool} {self.name}".strip()
 
 
 class SeriesLayout(models.Model):

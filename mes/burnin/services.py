@@ -22,6 +22,7 @@ from mes.burnin.queueing import start_run
 from mes.burnin.redfish import BmcAddress, Component, Inventory, RedfishError, read_inventories
 from mes.burnin.redfish_inventory import told, told_identity
 from mes.burnin.redfish_ports import PortSeen
+from mes.burnin.results import post_result
 from mes.burnin.secrets import encrypt_password
 from mes.burnin.standing import Margin, RunStanding, TrayStanding, closest, read_standing, runs_of
 from mes.burnin.swapping import swap_tray
@@ -64,6 +65,7 @@ __all__ = [
     "kind_of",
     "matches",
     "pause_run",
+    "post_result",
     "read_inventories",
     "read_ports",
     "read_series",

@@ -25,8 +25,9 @@ from mes.burnin.judging import is_urgent
 from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInProfile, BurnInRun, Gap, SeriesLimit
 from mes.burnin.phases import plan_of
 from mes.burnin.redfish import BmcAddress, RedfishError, TrayReading, read_trays
+from mes.burnin.results import results_of
 from mes.burnin.telemetry import save_polls
-from mes.burnin.transitions import decide, trays_to_poll
+from mes.burnin.transitions import HEEDING, decide, trays_to_poll
 from mes.burnin.verdict import record_verdict
 from mes.burnin.violations import save_violations
 from mes.burnin.working import STRESSED, Said, Tick
@@ -117,7 +118,8 @@ def _load(run: BurnInRun, *, now: datetime, skew: timedelta) -> Tick:
         names[unit_id].append(value)
     stopped = intents.stops_of(run) if run.state == State.STOPPING else {}
     plan = plan_of(run.profile, run.profile.phases.all())
-    return Tick(run, rows, limits, names, now, skew, stopped, removed, plan)
+    results = results_of(rows) if run.state in HEEDING else {}
+    return Tick(run, rows, limits, names, now, skew, stopped, removed, plan, results)
 
 
 def _poll(tick: Tick) -> dict[int, Said]:

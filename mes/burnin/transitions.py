@@ -25,14 +25,31 @@ from mes.burnin.judging import (
 from mes.burnin.limits import Moment
 from mes.burnin.models import BurnInAttempt, BurnInProfile, BurnInRun
 from mes.burnin.redfish import TrayReading
+from mes.burnin.results import find_failure, lacking_of
 from mes.burnin.working import POLLED, STRESSED, Intent, State, Tick, Tray
 
 COMING_UP = frozenset({Tray.PENDING, Tray.STARTING})
+HEEDING = frozenset({State.STARTING, State.SOAKING, State.STOPPING, State.JUDGING})
 
 
 def decide(tick: Tick) -> None:
     """Judge what the trays said and put the next state, credit, gaps and intents into the tick."""
+    if tick.run.state in HEEDING:
+        _heed_results(tick)
     STEPS[State(tick.run.state)](tick)
+
+
+def _heed_results(tick: Tick) -> None:
+    for attempt in tick.live():
+        if failure := find_failure(tick.results.get(attempt.pk, ())):
+            _fail(tick, attempt, Finding(Rule.TOOL, f"{attempt.slot.name}: {failure}."))
+
+
+def _find_lacking(tick: Tick) -> dict[int, str]:
+    """Return by tray what its results lack for a PASS; nothing where the verdict is another one already."""
+    if tick.failed() or tick.run.abort_reason:
+        return {}
+    return lacking_of(tick.attempts, tick.results, tick.profile.required_tools or {})
 
 
 def trays_to_poll(tick: Tick) -> list[BurnInAttempt]:
@@ -368,13 +385,29 @@ def _among(tick: Tick, keys: Iterable[int]) -> list[BurnInAttempt]:
 
 
 def _judge(tick: Tick) -> None:
+    lacking = _find_lacking(tick)
+    if lacking and not tick.is_overdue:
+        tick.waits += [f"{attempt.slot.name}: {lacking[attempt.pk]}" for attempt in _among(tick, lacking)]
+        return
     required = tick.profile.required_seconds
     for attempt in tick.live():
         soaked = attempt.credited_seconds >= required and attempt.state == Tray.RUNNING
-        _set_states(tick, [attempt], Tray.PASSED if soaked else Tray.ABORTED)
+        passed = soaked and attempt.pk not in lacking
+        _set_states(tick, [attempt], Tray.PASSED if passed else Tray.ABORTED, lacking.get(attempt.pk, ""))
+    if lacking:
+        _end_without_verdict(tick, lacking)
+        return
     tick.state = _verdict(tick)
     if tick.state == State.FAILED and not tick.failed():
         _conclude(tick, _too_few_hours(tick))
+
+
+def _end_without_verdict(tick: Tick, lacking: dict[int, str]) -> None:
+    """End a run whose trays soaked but whose tools did not all pass: it is to be repeated."""
+    for attempt in _among(tick, lacking):
+        finding = Finding(Rule.TOOL, f"{attempt.slot.name}: {lacking[attempt.pk]}.")
+        _note(tick, attempt, finding)
+    tick.state = State.ABORTED
 
 
 def _verdict(tick: Tick) -> BurnInRun.State:
@@ -398,12 +431,16 @@ def _too_few_hours(tick: Tick) -> Finding:
 
 
 def _fail(tick: Tick, attempt: BurnInAttempt, finding: Finding) -> None:
+    _note(tick, attempt, finding)
+    if attempt.state != Tray.FAILED:
+        _set_states(tick, [attempt], Tray.FAILED, finding.text)
+
+
+def _note(tick: Tick, attempt: BurnInAttempt, finding: Finding) -> None:
     found = finding.on(attempt, at=tick.now, profile=tick.profile)
     attempt.reasons = [*attempt.reasons, found.text]
     attempt.findings = [*attempt.findings, found.as_json()]
     _conclude(tick, found)
-    if attempt.state != Tray.FAILED:
-        _set_states(tick, [attempt], Tray.FAILED, found.text)
 
 
 def _conclude(tick: Tick, finding: Finding) -> None:

@@ -4,6 +4,7 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from mes.burnin.views import Bays, BurnInProfileViewSet, BurnInRunViewSet, SetBmc, ViolationViewSet
+from mes.burnin.views_results import RunResults
 from mes.burnin.views_standing import BurnInWall, RunEvents, RunLimits, RunOutliers
 
 router = SimpleRouter()
@@ -16,6 +17,7 @@ urlpatterns = [
     path("burn-in-runs/<uuid:uid>/limits/", RunLimits.as_view()),
     path("burn-in-runs/<uuid:uid>/events/", RunEvents.as_view()),
     path("burn-in-runs/<uuid:uid>/outliers/", RunOutliers.as_view()),
+    path("burn-in-runs/<uuid:uid>/results/", RunResults.as_view()),
     path("units/<uuid:uid>/bmc/", SetBmc.as_view()),
     *router.urls,
 ]

@@ -9,6 +9,7 @@ from mes.burnin.findings import Finding, Rule
 from mes.burnin.limits import bounds, unit_of
 from mes.burnin.models import BurnInAttempt, BurnInRun, Gap, SeriesLimit
 from mes.burnin.near_misses import Worst, find_near_misses, find_worst
+from mes.burnin.results import evidence_of
 from mes.ledger.services import SYSTEM, advance, events_of, record
 from mes.products.models import Gate, Operation
 from mes.racks.services import configuration_digest
@@ -36,9 +37,12 @@ def record_verdict(
 ) -> TestRun:
     """Write the run's verdict on the rack and put the run into its final state; call it behind the fence.
 
+    A run that ends ABORTED though nobody aborted it lacks results of its tools: a set-up fault, RETEST.
     A limit of the route on what was measured may turn a PASSED run into a FAILED one.
     """
     outcome, status = OUTCOMES[state]
+    if state == BurnInRun.State.ABORTED and not run.abort_reason:
+        outcome = Outcome.RETEST
     superseded = _superseded(run)
     run.near_misses = find_near_misses(attempts, limits)
     reasons = [*run.reasons, *_reservations(run, attempts, superseded)]
@@ -175,6 +179,8 @@ def _details(
         "credited_hours": run.credited_hours,
         "time_scale": run.profile.time_scale,
         "abort_reason": run.abort_reason,
+        "required_tools": run.profile.required_tools,
+        "evidence": evidence_of(attempts),
         "gaps": Gap.objects.filter(attempt__in=attempts).count(),
         "findings": run.findings,
         "near_misses": run.near_misses,

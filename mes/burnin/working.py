@@ -8,6 +8,7 @@ from mes.burnin.judging import find_medians
 from mes.burnin.models import BurnInAttempt, BurnInProfile, BurnInRun, Gap, SeriesLimit, Violation
 from mes.burnin.phases import Step, step_at, told_step
 from mes.burnin.redfish import TrayReading
+from mes.burnin.results import Results
 
 State = BurnInRun.State
 Tray = BurnInAttempt.State
@@ -50,6 +51,7 @@ class Tick:
     removed: frozenset[int] = frozenset()
     held: frozenset[int] = field(init=False)
     plan: tuple[Step, ...] = ()
+    results: Results = field(default_factory=dict)
     said: dict[int, Said] = field(default_factory=dict)
     state: BurnInRun.State | None = None
     changes: list[dict[str, str]] = field(default_factory=list)

@@ -271,6 +271,7 @@ BURN_IN_PROFILE = Table(
         "swap_min_hours",
         "gap_policy",
         "gap_seconds",
+        "required_tools",
         "assumption",
     ),
     refers={"part": PART},

@@ -10,6 +10,17 @@ from mes.products.models import Operation
 from mes.serials.models import Unit
 
 
+class Tool(models.TextChoices):
+    """The tools whose own output is read."""
+
+    OCP = "ocp", "OCP Test & Validation"
+    DCGM = "dcgm", "NVIDIA DCGM diagnostic"
+    NCCL_TESTS = "nccl-tests", "NCCL tests"
+    HPL = "hpl", "HPL"
+    STRESS_NG = "stress-ng", "stress-ng"
+    FIO = "fio", "fio"
+
+
 class TestRun(models.Model):
     """One run of a test procedure on a unit; superseded, never deleted."""
 
@@ -30,6 +41,7 @@ class TestRun(models.Model):
         OCP = "ocp", "OCP Test & Validation"
         BURN_IN = "burn_in"
         RECORD = "record", "judged from our own record"
+        TOOL = "tool", "output of a stress tool"
 
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     unit = models.ForeignKey(Unit, on_delete=models.PROTECT, related_name="test_runs")

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from django.db.models import Prefetch
 
-from mes.burnin.models import BurnInAttempt, BurnInRun, Gap
+from mes.burnin.models import BurnInAttempt, BurnInRun, Gap, ToolResult
 from mes.quality.models import Hold
 from mes.racks.models import Installation
 from mes.serials.models import Unit
@@ -102,10 +102,11 @@ def burn_in_rows(paths: Paths, tests: list[Row]) -> list[Row]:
     verdicts = {(test["path"], test["procedure"], test["ended_at"]): test for test in tests}
     attempts = BurnInAttempt.objects.defer("statistics").select_related("slot", "unit")
     gaps = Prefetch("gaps", Gap.objects.order_by("from_at"))
+    results = Prefetch("results", ToolResult.objects.select_related("test_run", "output"))
     runs = (
         BurnInRun.objects.filter(unit__in=paths)
         .select_related("unit", "profile")
-        .prefetch_related(Prefetch("attempts", attempts.prefetch_related(gaps)))
+        .prefetch_related(Prefetch("attempts", attempts.prefetch_related(gaps, results)))
     )
     rows = [_burn_in_row(run, paths) for run in runs.order_by("pk")]
     details = _burn_in_details(paths)
@@ -131,6 +132,7 @@ def _burn_in_row(run: BurnInRun, paths: Paths) -> Row:
         "profile_version": profile.version,
         "procedure": profile.procedure,
         "stressor": profile.stressor,
+        "required_tools": profile.required_tools or {},
         "state": run.state,
         "reasons": run.reasons,
         "findings": run.findings,
@@ -156,6 +158,7 @@ def _attempt_row(attempt: BurnInAttempt) -> Row:
         "state": attempt.state,
         "credited_hours": _hours(attempt.credited_seconds),
         "reasons": attempt.reasons,
+        "results": [_result_row(result) for result in attempt.results.all()],
         "gaps": [
             {
                 "from_at": gap.from_at,
@@ -165,6 +168,19 @@ def _attempt_row(attempt: BurnInAttempt) -> Row:
             }
             for gap in attempt.gaps.all()
         ],
+    }
+
+
+def _result_row(result: ToolResult) -> Row:
+    """Return what a stress tool found; its values are in the test run, its output under its SHA-256."""
+    return {
+        "tool": result.tool,
+        "name": result.name,
+        "outcome": result.test_run.outcome,
+        "reasons": result.test_run.reasons,
+        "received_at": result.test_run.received_at,
+        "test_run": result.test_run.uid,
+        "output_sha256": result.output.sha256,
     }
 
 

@@ -2,14 +2,16 @@
 
 from datetime import UTC, datetime
 
-from mes.burnin.models import BurnInAttempt, BurnInRun, TelemetryArchive, Violation
+from mes.attachments.models import Attachment
+from mes.burnin.models import BurnInAttempt, BurnInRun, TelemetryArchive, ToolResult, Violation
+from mes.testing.models import TestRun
 from tests.burnin.builders import make_profile, make_rack
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def add_rows() -> None:
-    """Make a run that has ended and is archived; its tray was outside a limit."""
+    """Make an archived run whose tray was outside a limit and has a result of a stress tool."""
     rack, (tray,) = make_rack(1)
     profile = make_profile(rack.part_revision)
     run = BurnInRun.objects.create(unit=rack, profile=profile, state="passed", started_by="tester")
@@ -28,3 +30,13 @@ def add_rows() -> None:
         most=1,
         is_open=False,
     )
+    test = TestRun.objects.create(
+        unit=tray,
+        procedure="burn_in_dcgm",
+        format="tool",
+        status="COMPLETE",
+        outcome="PASS",
+        configuration="",
+    )
+    output = Attachment.objects.earliest("pk")
+    ToolResult.objects.create(attempt=attempt, tool="dcgm", test_run=test, output=output)

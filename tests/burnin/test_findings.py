@@ -10,7 +10,8 @@ from mes.burnin.limits import require_consistent
 from mes.burnin.models import BurnInProfile, BurnInRun, Violation
 from mes.burnin.services import abort_run
 from mes.burnin.tick import advance_run
-from mes.burnin.transitions import Tick, decide
+from mes.burnin.transitions import decide
+from mes.burnin.working import Tick
 from mes.errors import RuleViolation
 from mes.testing.models import TestRun
 from tests.builders import TESTER, make_part, supervisor_client

@@ -8,8 +8,9 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
+from mes.attachments.services import store_attachment
 from mes.burnin.findings import Finding, Rule
-from mes.burnin.models import BurnInAttempt, BurnInProfile, BurnInRun, Gap
+from mes.burnin.models import BurnInAttempt, BurnInProfile, BurnInRun, Gap, ToolResult
 from mes.ledger import triggers
 from mes.ledger.models import Event
 from mes.ledger.services import Actor
@@ -20,7 +21,7 @@ from mes.serials.models import Lot, Supplier, Unit
 from mes.serials.services import receive_lot
 from mes.stations.models import Station
 from mes.testing.models import TestRun
-from mes.testing.services import Result, measure
+from mes.testing.services import Result, measure, record_test_run
 from mes.workorders.services import complete_operation, install_child, report_test, start_operation
 from tests.builders import (
     TESTER,
@@ -177,6 +178,17 @@ def burn_in(rack: Rack, *, time_scale: float = 1, state: str = "passed") -> Burn
     now = timezone.now()
     Gap.objects.create(attempt=attempt, from_at=now, to_at=now, reason="BMC restarted")
     return run
+
+
+def tool_result(run: BurnInRun, outcome: str = "PASS") -> ToolResult:
+    """Put a result of a stress tool on record for the first tray of a run."""
+    attempt = run.attempts.select_related("unit", "slot").earliest("slot__order")
+    result = Result("burn_in_dcgm", outcome, format="tool", reasons=["PCIe is Warn: slow."])
+    test = record_test_run(unit=attempt.unit, result=result, configuration="", by=TESTER)
+    output = store_attachment(
+        site=run.unit.site, name="dcgm-U08-1.json", content_type="text/plain", content=b"{}", by=TESTER
+    )
+    return ToolResult.objects.create(attempt=attempt, tool="dcgm", test_run=test, output=output)
 
 
 def alter_event(unit: Unit, seq: int = 1) -> None:
