@@ -269,6 +269,7 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 5},
     },
 }
+BURNIN_BMC_CONNECTIONS = int(os.environ.get("BURNIN_BMC_CONNECTIONS") or 4)
 CABLING_POLL_SECONDS = float(os.environ.get("CABLING_POLL_SECONDS") or 300)
 if CELERY_BROKER_URL == EMBEDDED_BROKER:
     BROKER_DIR = DATA_DIR / "broker"

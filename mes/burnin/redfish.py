@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from mes.burnin.redfish_http import RedfishError
 from mes.burnin.redfish_inventory import Component, Inventory, collect_inventory
 from mes.burnin.redfish_layout import RESET, discover_layout, find_system, system_identity
 from mes.burnin.redfish_ports import PortSeen, collect_ports
@@ -30,7 +31,7 @@ from mes.burnin.redfish_reading import (
     stress_active,
     system_health,
 )
-from mes.burnin.redfish_session import BmcAddress, BmcMemory, RedfishError, RedfishSession, Timeouts
+from mes.burnin.redfish_session import BmcAddress, BmcMemory, RedfishSession, Timeouts
 
 __all__ = [
     "BmcAddress",

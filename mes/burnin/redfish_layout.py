@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from mes.burnin.redfish_http import RedfishError
 from mes.burnin.redfish_reading import (
     Body,
     LeakDetection,
@@ -10,7 +11,7 @@ from mes.burnin.redfish_reading import (
     position,
     series_name,
 )
-from mes.burnin.redfish_session import RedfishError, RedfishSession, gather_all
+from mes.burnin.redfish_session import RedfishSession, gather_all
 
 ROOT = "/redfish/v1"
 PREFERRED_REPORT = "PlatformEnvironmentMetrics_0"

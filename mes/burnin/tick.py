@@ -19,6 +19,7 @@ from django.utils import timezone
 from mes.burnin import intents
 from mes.burnin.bays import find_bay, needs_bay
 from mes.burnin.bmc import MEMORIES, find_address
+from mes.burnin.bmc_loop import ask
 from mes.burnin.judging import is_urgent
 from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInProfile, BurnInRun, Gap, SeriesLimit
 from mes.burnin.redfish import BmcAddress, RedfishError, TrayReading, read_trays
@@ -114,7 +115,7 @@ def _poll(tick: Tick) -> dict[int, Said]:
     limits = {attempt.pk: tick.limits_of(attempt) for attempt in trays}
     stressed = tick.run.state in STRESSED
     said: dict[int, Said] = {key: value for key, value in addresses.items() if isinstance(value, str)}
-    answers = asyncio.run(
+    answers = ask(
         _ask(
             reachable,
             seconds=tick.profile.poll_timeout_seconds,

@@ -81,7 +81,12 @@ class Simulator:
 
     def _status_of(self, serial: str) -> dict[str, Any]:
         server = self.servers[serial]
-        counts = {"requests": server.requests, "peak_connections": server.peak_connections}
+        counts = {
+            "requests": server.requests,
+            "connections": server.connections,
+            "open_connections": server.open_connections,
+            "peak_connections": server.peak_connections,
+        }
         return {"port": server.port, **counts, **self.trays[serial].status()}
 
     def _swap(self, payload: Mapping[str, Any]) -> Response:
