@@ -27,12 +27,13 @@ class Outage(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request: the path without query and trailing slash, header names in lower case."""
+    """One request: path without trailing slash, the query after its "?", header names in lower case."""
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
+    query: str = ""
 
     def json(self) -> dict[str, Any]:
         """Return the body as a JSON object ({} for an empty body); raises BadRequest for anything else."""
@@ -157,8 +158,8 @@ class _Connection(asyncio.Protocol):
         if len(rest) < length:
             return None
         self.buffer = rest[length:]
-        path = target.partition("?")[0].rstrip("/") or "/"
-        return Request(method, path, headers, rest[:length])
+        path, _, query = target.partition("?")
+        return Request(method, path.rstrip("/") or "/", headers, rest[:length], query)
 
     def _send(self, answer: Response | Outage, *, close: bool) -> None:
         if answer is Outage.HANG:

@@ -97,7 +97,7 @@ def test_a_poll_of_the_capture_is_four_requests_without_session_login() -> None:
 
     discovery, poll = with_tree(captured(), scenario)
     assert poll == 4
-    assert discovery < 100
+    assert discovery < 120
 
 
 def test_series_names_are_unique_over_every_report_of_the_capture() -> None:
