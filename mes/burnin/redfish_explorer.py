@@ -14,13 +14,15 @@ NOT_EXPANDED = (400, 404, 405, 501)
 class Explorer:
     """Reads each resource once and keeps it in ``found``, so that an exploration cut short can go on.
 
-    ``slow`` waits for as long as a BMC may take over a resource that it hardly ever serves.
+    ``slow`` waits for as long as a BMC may take over a resource that it hardly ever serves. ``query`` is what
+    gets a collection with its members; set it once it is known that the BMC offers one.
     """
 
     def __init__(self, session: RedfishSession, found: dict[str, Body], *, slow: bool = False) -> None:
         self._session = session
         self._found = found
         self._slow = slow
+        self.query = ""
 
     async def get(self, path: str) -> Body:
         """Return a resource, {} where the link leads to nothing; any other failure raises RedfishError."""
@@ -34,6 +36,8 @@ class Explorer:
 
     async def members(self, owner: Body, name: str) -> list[Body]:
         """Return the members of the collection that ``owner`` links to as ``name`` ([] without one)."""
+        if path := linked(owner, name):
+            await self.expand(path)
         return await self.get_all(await self.member_paths(owner, name))
 
     async def member_paths(self, owner: Body, name: str) -> list[str]:
@@ -51,22 +55,25 @@ class Explorer:
             following = pages[following].get("Members@odata.nextLink")
         return list(pages.items())
 
-    async def expand(self, path: str, query: str) -> list[str]:
+    async def expand(self, path: str) -> list[str]:
         """Return the paths of a collection's pages with all members in them, [] where the BMC has none such.
 
-        The members are kept as if each had been read.
+        The collection and its members are kept as if each had been read.
         """
+        if not self.query:
+            return []
         try:
-            pages = await self.pages(f"{path}{query}")
+            pages = await self.pages(f"{path}{self.query}")
         except RedfishError as error:
             if error.status not in NOT_EXPANDED:
                 raise
-            self._found[f"{path}{query}"] = {}
+            self._found[f"{path}{self.query}"] = {}
             return []
         members = [member for _page, body in pages for member in body.get("Members", [])]
         if not members or any(member.keys() <= {"@odata.id"} for member in members):
             return []
         self._found.update({member["@odata.id"]: member for member in members})
+        self._found[path] = {"Members": [{"@odata.id": member["@odata.id"]} for member in members]}
         return [page for page, _body in pages]
 
     async def _read(self, path: str) -> Body:

@@ -6,7 +6,7 @@ from mes.burnin.redfish_explorer import ROOT, Explorer, linked
 from mes.burnin.redfish_http import RedfishError
 from mes.burnin.redfish_reading import Body, LeakDetection, LeakDetector, TrayLayout, position
 from mes.burnin.redfish_session import RedfishSession
-from mes.burnin.redfish_source import find_source
+from mes.burnin.redfish_source import expand_query, find_source
 
 RESET = "#ComputerSystem.Reset"
 
@@ -42,6 +42,7 @@ async def discover_layout(session: RedfishSession, wanted_reports: Sequence[str]
     """
     explorer = Explorer(session, session.memory.found)
     root = await explorer.get(ROOT)
+    explorer.query = expand_query(root)
     chassis = await explorer.members(root, "Chassis")
     system_path = await _find_who_answers(session, root, chassis)
     system = await explorer.get(system_path)

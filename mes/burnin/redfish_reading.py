@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 Body = dict[str, Any]
@@ -144,6 +145,7 @@ def parse_sensor(body: Body, taken_at: datetime) -> Sample:
     )
 
 
+@lru_cache(maxsize=65_536)
 def series_name(metric_property: str) -> str:
     """Return the series of a MetricProperty: the sensor's name, or the resource and the JSON pointer.
 
@@ -160,8 +162,13 @@ def series_name(metric_property: str) -> str:
 
 def parse_time(text: object) -> datetime | None:
     """Return a Redfish date-time (UTC when it names no offset), or None when it is not one."""
+    return _parse_moment(text) if isinstance(text, str) else None
+
+
+@lru_cache(maxsize=4_096)
+def _parse_moment(text: str) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(str(text))
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

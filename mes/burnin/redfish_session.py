@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
+import msgspec
 
 from mes.burnin.redfish_http import Answer, Connections, RedfishError, shared_connections
 from mes.burnin.redfish_reading import Body, TrayLayout
@@ -109,7 +110,7 @@ class RedfishSession:
         """Return a resource; raises RedfishError. ``slow`` is for what a BMC may take minutes over."""
         response = await self._request(_Call("GET", path, slow=slow))
         try:
-            body = json.loads(response.body)
+            body = _decode(response.body)
         except (ValueError, RecursionError):
             raise RedfishError("garbage", f"GET {path} is not JSON", response.status) from None
         if not isinstance(body, dict):
@@ -204,6 +205,14 @@ async def gather_all(awaitables: Iterable[Awaitable[T]]) -> list[T]:
         if isinstance(result, BaseException):
             raise result
     return [result for result in results if not isinstance(result, BaseException)]
+
+
+def _decode(body: bytes) -> Any:
+    """Return what JSON says; some BMCs write a bare NaN, which only the slower parser reads."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return json.loads(body)
 
 
 def _refuse_foreign(path: object) -> None:

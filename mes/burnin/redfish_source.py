@@ -19,13 +19,12 @@ async def find_source(
     BMC expands them. A BMC without sensors is read by whatever reports it has.
     """
     offered = await _offered_reports(explorer, root)
-    query = expand_query(root)
     if reports := _choose_reports(offered, wanted):
-        return await _by_reports(explorer, reports, query)
-    source, paths = await _by_sensors(explorer, chassis, query)
+        return await _by_reports(explorer, reports)
+    source, paths = await _by_sensors(explorer, chassis)
     if paths:
         return source, paths
-    return await _by_reports(explorer, tuple(offered.values()), query)
+    return await _by_reports(explorer, tuple(offered.values()))
 
 
 def expand_query(root: Body) -> str:
@@ -53,23 +52,19 @@ def _choose_reports(offered: Mapping[str, str], wanted: Sequence[str]) -> tuple[
     return tuple(each for name, each in offered.items() if name.endswith(PREFERRED_REPORT))
 
 
-async def _by_reports(
-    explorer: Explorer, reports: tuple[str, ...], query: str
-) -> tuple[Source, dict[str, str]]:
+async def _by_reports(explorer: Explorer, reports: tuple[str, ...]) -> tuple[Source, dict[str, str]]:
     metrics = [each for body in await explorer.get_all(reports) for each in body.get("MetricValues", [])]
     properties = [metric["MetricProperty"] for metric in metrics]
     paths = {series_name(each): each for each in properties if "#" not in each}
     collections = dict.fromkeys(path.rpartition("/")[0] for path in paths.values() if "/Sensors/" in path)
-    sensors = await _members(explorer, await _expand(explorer, list(collections), query))
+    sensors = await _members(explorer, await _expand(explorer, list(collections)))
     units = {series_name(each["@odata.id"]): str(each.get("ReadingUnits") or "") for each in sensors}
     return Source(reports=reports, units={name: units[name] for name in paths if name in units}), paths
 
 
-async def _by_sensors(
-    explorer: Explorer, chassis: Sequence[Body], query: str
-) -> tuple[Source, dict[str, str]]:
+async def _by_sensors(explorer: Explorer, chassis: Sequence[Body]) -> tuple[Source, dict[str, str]]:
     owners = [(body, path) for body in chassis if (path := linked(body, "Sensors"))]
-    expanded = await gather_all(_expand(explorer, [path], query) for _body, path in owners)
+    expanded = await gather_all(_expand(explorer, [path]) for _body, path in owners)
     rest = [body for (body, _path), pages in zip(owners, expanded, strict=True) if not pages]
     single = await gather_all(explorer.member_paths(body, "Sensors") for body in rest)
     collections = tuple(page for pages in expanded for page in pages)
@@ -80,8 +75,8 @@ async def _by_sensors(
     }
 
 
-async def _expand(explorer: Explorer, collections: Sequence[str], query: str) -> list[str]:
-    found = await gather_all(explorer.expand(path, query) for path in collections) if query else []
+async def _expand(explorer: Explorer, collections: Sequence[str]) -> list[str]:
+    found = await gather_all(explorer.expand(path) for path in collections)
     return [page for pages in found for page in pages]
 
 

@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from mes.burnin import intents
+from mes.burnin.attempts import save_attempts
 from mes.burnin.bays import find_bay, needs_bay
 from mes.burnin.bmc import MEMORIES, find_address
 from mes.burnin.bmc_loop import ask
@@ -215,7 +216,7 @@ def _write(tick: Tick) -> None:
         save_polls(readings)
     save_gaps(tick.gaps)
     if tick.said or tick.changes:
-        BurnInAttempt.objects.bulk_update(tick.attempts, WRITTEN)
+        save_attempts(tick.attempts, WRITTEN)
     for intent in tick.intents:
         occasion = tick.run.epoch if intent.again else None
         intents.enqueue(run=tick.run, attempts=intent.attempts, kind=intent.kind, occasion=occasion)

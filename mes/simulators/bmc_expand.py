@@ -28,5 +28,8 @@ def answer_query(tree: Tree, path: str, query: str, read: Callable[[str], Body])
     supported = tree[ROOT].get("ProtocolFeaturesSupported", {}).get("ExpandQuery", {}).get("NoLinks")
     if not (supported and EXPANSION.fullmatch(query) and "Members" in tree.get(path, {})):
         return NOT_SUPPORTED
-    members = [read(member["@odata.id"]) for member in tree[path]["Members"]]
+    members = [
+        read(link["@odata.id"]) if isinstance(link, dict) and link["@odata.id"] in tree else link
+        for link in tree[path]["Members"]
+    ]
     return json_response({**tree[path], "Members": members})
