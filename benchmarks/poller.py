@@ -20,7 +20,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -274,12 +274,26 @@ def counts(served: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def cpu_seconds(pids: list[int]) -> float:
-    """Return the processor time that processes have used, with their threads."""
+    """Return the processor time that processes have used; one that ended counts nothing."""
     total = 0
     for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        total += int(fields[11]) + int(fields[12])
+        with suppress(FileNotFoundError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            total += int(fields[11]) + int(fields[12])
     return total / TICKS
+
+
+class DatabaseTime:
+    """Processor time of the processes in which PostgreSQL serves this benchmark; they come and go."""
+
+    def __init__(self) -> None:
+        self._first = {pid: cpu_seconds([pid]) for pid in backends()}
+        self._last = dict(self._first)
+
+    def spent(self) -> float:
+        """Return the time since the start; call it every second or so."""
+        self._last.update({pid: cpu_seconds([pid]) for pid in backends()})
+        return sum(last - self._first.get(pid, 0.0) for pid, last in self._last.items())
 
 
 def machine_seconds() -> float:
@@ -395,13 +409,16 @@ def measure(options: argparse.Namespace, racks: dict[int, list[str]], served: li
         groups = {
             "workers": [worker.pid for worker in workers],
             "simulators": [each["pid"] for each in served],
-            "postgresql": backends(),
         }
         for worker in workers:
             ask(worker)
-        before, begun = {**counts(served), **used(groups)}, time.monotonic()
-        time.sleep(options.seconds)
-        after, seconds = {**counts(served), **used(groups)}, time.monotonic() - begun
+        database = DatabaseTime()
+        before, begun = {**counts(served), **used(groups), "postgresql": 0.0}, time.monotonic()
+        while time.monotonic() - begun < options.seconds:
+            time.sleep(1)
+            database.spent()
+        seconds = time.monotonic() - begun
+        after = {**counts(served), **used(groups), "postgresql": database.spent()}
         report([ask(worker) for worker in workers], before, after, seconds)
         done = len(racks) * len(next(iter(racks.values()))) * seconds / POLL_SECONDS
         print(f"polls due             {done:.0f}")
@@ -430,10 +447,14 @@ def main() -> None:
         setup(database)
         os.environ.setdefault("BURNIN_BMC_CONNECTIONS", str(max(1, 4 // options.workers)))
         subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, check=True)
-        racks = make_racks(options.racks)
+        from django.db import transaction
+
+        with transaction.atomic():
+            racks = make_racks(options.racks)
         with simulators(racks, options.simulators) as served:
             ports = {serial: port for each in served for serial, port in each["trays"].items()}
-            start_runs(racks, ports)
+            with transaction.atomic():
+                start_runs(racks, ports)
             print(f"{len(racks)} racks, {len(ports)} trays, {options.workers} workers", flush=True)
             measure(options, racks, served)
 
