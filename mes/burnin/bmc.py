@@ -1,11 +1,15 @@
 """How this process reaches BMCs: their addresses, and the sessions and layouts it remembers of each."""
 
+import os
+
 from mes.burnin.models import BmcEndpoint
 from mes.burnin.redfish import BmcAddress, BmcMemory
 from mes.burnin.secrets import UnreadableSecret, decrypt_password
 
 # By URL. BMCs hold few login sessions and discovery is about a hundred requests, so ticks share both.
 MEMORIES: dict[str, BmcMemory] = {}
+# A child forked in the middle of a login would wait for it for ever.
+os.register_at_fork(after_in_child=MEMORIES.clear)
 
 
 def find_address(endpoint: BmcEndpoint | None) -> BmcAddress | str:

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from mes.burnin.bmc import find_address, remembered
+from mes.burnin.bmc_loop import ask
 from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInRun
 from mes.burnin.phases import Step
 from mes.burnin.redfish import BmcAddress, RedfishClient, RedfishError, Timeouts
@@ -99,7 +100,7 @@ def deliver_due() -> int:
     claimed = _claim() if are_due() else []
     if not claimed:
         return 0
-    errors = asyncio.run(_send_all(claimed, _addresses(claimed)))
+    errors = ask(_send_all(claimed, _addresses(claimed)))
     _note(claimed, errors)
     return sum(1 for error in errors.values() if not error)
 

@@ -5,10 +5,12 @@ import logging
 from collections.abc import Iterable
 
 from mes.burnin.bmc import find_address, remembered
+from mes.burnin.bmc_loop import ask
 from mes.burnin.models import BmcEndpoint
 from mes.burnin.redfish import RedfishClient
+from mes.burnin.redfish_http import RedfishError
 from mes.burnin.redfish_ports import PortSeen
-from mes.burnin.redfish_session import BmcAddress, RedfishError
+from mes.burnin.redfish_session import BmcAddress
 
 SECONDS = 30.0
 SIDE_BY_SIDE = 8
@@ -25,7 +27,7 @@ def read_ports(*, endpoints: Iterable[BmcEndpoint], seconds: float = SECONDS) ->
     addresses = {endpoint.unit_id: find_address(endpoint) for endpoint in endpoints}
     said: dict[int, Said] = {key: value for key, value in addresses.items() if isinstance(value, str)}
     reachable = {key: value for key, value in addresses.items() if isinstance(value, BmcAddress)}
-    said.update(asyncio.run(_read_all(reachable, seconds)))
+    said.update(ask(_read_all(reachable, seconds)))
     return said
 
 

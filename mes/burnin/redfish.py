@@ -1,6 +1,7 @@
 """Reading trays through their BMCs: the only place where burn-in talks Redfish.
 
-A poll is four requests: two metric reports, one LeakDetection and the system. The leak detectors themselves
+A poll is four requests: two metric reports, one LeakDetection and the system. A BMC without such reports is
+read by its collections of sensors, or sensor by sensor (see redfish_source). The leak detectors themselves
 are read (one request each) as soon as the summed-up health is not OK, or the voltage of any detector is
 missing, stale or outside its limits: a detector is taken as dry unread only when both signals say so.
 """
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from mes.burnin.redfish_http import RedfishError
 from mes.burnin.redfish_inventory import Component, Inventory, collect_inventory
 from mes.burnin.redfish_layout import RESET, discover_layout, find_system, system_identity
 from mes.burnin.redfish_ports import PortSeen, collect_ports
@@ -21,16 +23,20 @@ from mes.burnin.redfish_reading import (
     Body,
     LeakDetection,
     Sample,
+    Source,
     TrayLayout,
     TrayReading,
     is_surely_dry,
     leaking,
     parse_report,
+    parse_sensor,
+    parse_sensors,
     position,
+    series_name,
     stress_active,
     system_health,
 )
-from mes.burnin.redfish_session import BmcAddress, BmcMemory, RedfishError, RedfishSession, Timeouts
+from mes.burnin.redfish_session import BmcAddress, BmcMemory, RedfishSession, Timeouts, gather_all
 
 __all__ = [
     "BmcAddress",
@@ -146,28 +152,36 @@ class RedfishClient:
 
     async def _poll(self, layout: TrayLayout, taken_at: datetime) -> TrayReading:
         leak_paths = [detection.path for detection in layout.leak_detections]
-        bodies = await self._session.get_all([layout.system, *leak_paths, *layout.reports])
-        system, rollups, reports = bodies[0], bodies[1 : 1 + len(leak_paths)], bodies[1 + len(leak_paths) :]
-        parsed = [parse_report(body, taken_at) for body in reports]
-        samples = tuple(sample for found, _words in parsed for sample in found)
+        first = [layout.system, *leak_paths]
+        source = layout.source
+        bodies = await self._session.get_all([*first, *source.reports, *source.collections])
+        system, rollups = bodies[0], bodies[1 : len(first)]
+        samples, words = _parse(source, bodies[len(first) :], taken_at)
+        samples += await gather_all(self._sensor(path, taken_at) for path in source.sensors)
         leak = await self._leaks(layout.leak_detections, rollups, samples)
         layout = await self._placed(layout, system)
         serial, boot_id = layout.identity
         return TrayReading(
             taken_at=taken_at,
-            samples=samples,
+            samples=tuple(samples),
             leak=leak,
             leak_detectors=sum(len(detection.detectors) for detection in layout.leak_detections),
             boot_id=boot_id,
             serial=serial,
             slot_number=layout.slot_number,
             tray_index=layout.tray_index,
-            health={
-                **system_health(system),
-                **{name: word for _, words in parsed for name, word in words.items()},
-            },
+            health={**system_health(system), **words},
             stress_active=stress_active(system),
         )
+
+    async def _sensor(self, path: str, taken_at: datetime) -> Sample:
+        """Read one sensor; one that its BMC fails to read has no value and hinders no other."""
+        try:
+            return parse_sensor(await self._session.get(path), taken_at)
+        except RedfishError as error:
+            if error.status is None or error.status < 500:
+                raise
+            return Sample(series_name(path), None, taken_at)
 
     async def _leaks(
         self, detections: Sequence[LeakDetection], rollups: Sequence[Body], samples: Sequence[Sample]
@@ -217,6 +231,18 @@ class RedfishClient:
                 return
             target = system["Actions"][RESET]["target"]
             await self._session.post(target, {"ResetType": reset_type}, intent_key=intent_key)
+
+
+def _parse(source: Source, bodies: Sequence[Body], taken_at: datetime) -> tuple[list[Sample], dict[str, str]]:
+    """Return the samples of a source's reports and collections, and the metrics that are words."""
+    samples, words = list[Sample](), dict[str, str]()
+    for body in bodies[: len(source.reports)]:
+        found, told = parse_report(body, taken_at, source.units)
+        samples += found
+        words.update(told)
+    for body in bodies[len(source.reports) :]:
+        samples += parse_sensors(body, taken_at)
+    return samples, words
 
 
 async def read_trays(

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from mes.burnin.redfish_layout import ROOT, Explorer, find_system, linked
+from mes.burnin.redfish_explorer import ROOT, Explorer, linked
+from mes.burnin.redfish_layout import find_system
 from mes.burnin.redfish_reading import Body, position
 from mes.burnin.redfish_session import RedfishSession
 

@@ -8,8 +8,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mes.burnin.redfish_explorer import ROOT, Explorer
 from mes.burnin.redfish_inventory import told
-from mes.burnin.redfish_layout import ROOT, Explorer
 from mes.burnin.redfish_reading import Body
 from mes.burnin.redfish_session import RedfishSession
 

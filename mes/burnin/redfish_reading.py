@@ -6,8 +6,9 @@ no value here, so that missing data can never pass for good data.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 Body = dict[str, Any]
@@ -22,6 +23,12 @@ class Sample:
     at: datetime
     stale: bool = False
     unit: str = ""
+
+
+# A sensor in one of these states measures nothing, whatever its Reading says (DSP0268, Status).
+NOT_MEASURING = frozenset(
+    {"Absent", "Deferring", "Disabled", "Quiesced", "StandbyOffline", "UnavailableOffline"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +73,28 @@ class LeakDetection:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """What a poll reads samples from: metric reports, else sensor collections asked for with their members,
+    else single sensors.
+
+    ``units`` are those of the series of reports, which name none, as far as they are known.
+    """
+
+    reports: tuple[str, ...] = ()
+    collections: tuple[str, ...] = ()
+    sensors: tuple[str, ...] = ()
+    units: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class TrayLayout:
-    """Where on a BMC a poll finds what it needs; ``identity`` (serial, boot) is whose position this is."""
+    """Where on a BMC a poll finds what it needs; ``identity`` (serial, boot) is whose position this is.
+
+    ``system`` is the resource that says who this is: a ComputerSystem, or a Chassis where there is no system.
+    """
 
     system: str
-    reports: tuple[str, ...]
+    source: Source
     leak_detections: tuple[LeakDetection, ...]
     position_path: str | None
     slot_number: int | None
@@ -78,11 +102,13 @@ class TrayLayout:
     identity: tuple[str, str]
 
 
-def parse_report(body: Body, taken_at: datetime) -> tuple[list[Sample], dict[str, str]]:
+def parse_report(
+    body: Body, taken_at: datetime, units: Mapping[str, str]
+) -> tuple[list[Sample], dict[str, str]]:
     """Return the samples of a MetricReport and, apart, the metrics whose value is a word.
 
-    A metric without a readable Timestamp counts as taken at ``taken_at``. Raises KeyError, TypeError or
-    ValueError for a body that is no MetricReport.
+    ``units`` are those of the series that have a known one. A metric without a readable Timestamp counts as
+    taken at ``taken_at``. Raises KeyError, TypeError or ValueError for a body that is no MetricReport.
     """
     samples: list[Sample] = []
     words: dict[str, str] = {}
@@ -92,10 +118,34 @@ def parse_report(body: Body, taken_at: datetime) -> tuple[list[Sample], dict[str
         if word and "#" in name:
             words[name] = word
         else:
-            samples.append(_sample(name, value, metric, taken_at))
+            samples.append(_sample(name, value, metric, taken_at, units.get(name, "")))
     return samples, words
 
 
+def parse_sensors(collection: Body, taken_at: datetime) -> list[Sample]:
+    """Return the samples of a collection of sensors that came with its members; see parse_sensor."""
+    return [parse_sensor(body, taken_at) for body in collection.get("Members") or []]
+
+
+def parse_sensor(body: Body, taken_at: datetime) -> Sample:
+    """Return the sample of a Sensor resource; its Thresholds are not looked at.
+
+    It is stale when the sensor does not measure, and has no value then, nor without a Reading. Raises
+    KeyError, TypeError or ValueError for a body that is no sensor.
+    """
+    value, _word = _parse_value(body.get("Reading"))
+    silent = (body.get("Status") or {}).get("State") in NOT_MEASURING
+    stale = silent or _vendor_property(body, "MetricValueStale") is True
+    return Sample(
+        series=series_name(body["@odata.id"]),
+        value=None if stale else value,
+        at=parse_time(body.get("ReadingTime")) or taken_at,
+        stale=stale,
+        unit=str(body.get("ReadingUnits") or ""),
+    )
+
+
+@lru_cache(maxsize=65_536)
 def series_name(metric_property: str) -> str:
     """Return the series of a MetricProperty: the sensor's name, or the resource and the JSON pointer.
 
@@ -112,8 +162,13 @@ def series_name(metric_property: str) -> str:
 
 def parse_time(text: object) -> datetime | None:
     """Return a Redfish date-time (UTC when it names no offset), or None when it is not one."""
+    return _parse_moment(text) if isinstance(text, str) else None
+
+
+@lru_cache(maxsize=4_096)
+def _parse_moment(text: str) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(str(text))
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -183,10 +238,10 @@ def leaking(
     return wet
 
 
-def _sample(name: str, value: float | None, metric: Body, taken_at: datetime) -> Sample:
+def _sample(name: str, value: float | None, metric: Body, taken_at: datetime, unit: str) -> Sample:
     stale = _vendor_property(metric, "MetricValueStale") is True
     at = parse_time(metric.get("Timestamp")) or taken_at
-    return Sample(name, None if stale else value, at, stale)
+    return Sample(name, None if stale else value, at, stale, unit)
 
 
 def _parse_value(raw: object) -> tuple[float | None, str]:

@@ -1,42 +1,28 @@
 """Talking to one BMC: login, at most four connections, separate timeouts, and errors that hold no secret."""
 
 import asyncio
+import json
+import re
 import ssl
 from collections.abc import Awaitable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache
 from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
-import httpx
+import aiohttp
+import msgspec
 
+from mes.burnin.redfish_http import Answer, Connections, RedfishError, shared_connections
 from mes.burnin.redfish_reading import Body, TrayLayout
 
-MOST_CONNECTIONS = 4
 SESSIONS = "/redfish/v1/SessionService/Sessions"
 LOGOUT_SECONDS = 2.0
 NOT_OFFERED = (404, 405, 501)
+PATH = re.compile(r"/redfish/[!-~]*")
 
 T = TypeVar("T")
-Reason = Literal["unreachable", "timeout", "unauthorised", "garbage", "http_error"]
-
-
-class RedfishError(Exception):
-    """A BMC could not be read or told something. Neither ``reason`` nor ``detail`` ever holds credentials.
-
-    ``status`` is the HTTP status where there was one.
-    """
-
-    def __init__(self, reason: Reason, detail: str = "", status: int | None = None) -> None:
-        super().__init__(reason, detail, status)
-        self.reason: Reason = reason
-        self.detail = detail
-        self.status = status
-
-    def __str__(self) -> str:
-        return f"{self.reason}: {self.detail}" if self.detail else self.reason
 
 
 @dataclass(frozen=True)
@@ -77,6 +63,7 @@ class BmcMemory:
     layout: TrayLayout | None = None
     ports: tuple[str, ...] | None = None
     found: dict[str, Body] = field(default_factory=dict, repr=False)
+    login: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
 
 class RedfishSession:
@@ -99,36 +86,35 @@ class RedfishSession:
         self.timeouts = timeouts
         self._address = address
         self._keep_session = keep_session
-        self._login = asyncio.Lock()
-        self._http = httpx.AsyncClient(
-            base_url=address.url,
-            verify=_default_tls() if verify is True else verify,
-            limits=httpx.Limits(max_connections=MOST_CONNECTIONS, max_keepalive_connections=MOST_CONNECTIONS),
-            headers={"Accept": "application/json", "OData-Version": "4.0"},
-            # A proxy named in the environment would get to see the credentials.
-            trust_env=False,
-        )
+        self._verify = verify
+        self._url = address.url.rstrip("/")
+        self._basic = {"Authorization": aiohttp.encode_basic_auth(address.username, address.password)}
 
     async def __aenter__(self) -> Self:
+        shared = shared_connections()
+        self._connections, self._is_own = shared or Connections(), shared is None
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         answers = error is None or (isinstance(error, RedfishError) and error.status is not None)
-        if answers and not self._keep_session:
-            await self._log_out()
-        await self._http.aclose()
+        try:
+            if answers and not self._keep_session:
+                await self._log_out()
+        finally:
+            if self._is_own:
+                await self._connections.close()
 
     async def get(self, path: str, *, slow: bool = False) -> Body:
         """Return a resource; raises RedfishError. ``slow`` is for what a BMC may take minutes over."""
         response = await self._request(_Call("GET", path, slow=slow))
         try:
-            body = response.json()
+            body = _decode(response.body)
         except (ValueError, RecursionError):
-            raise RedfishError("garbage", f"GET {path} is not JSON", response.status_code) from None
+            raise RedfishError("garbage", f"GET {path} is not JSON", response.status) from None
         if not isinstance(body, dict):
-            raise RedfishError("garbage", f"GET {path} is not a JSON object", response.status_code)
+            raise RedfishError("garbage", f"GET {path} is not a JSON object", response.status)
         return body
 
     async def get_all(self, paths: Iterable[str]) -> list[Body]:
@@ -140,18 +126,18 @@ class RedfishSession:
         headers = {"Idempotency-Key": intent_key} if intent_key else {}
         await self._request(_Call("POST", path, payload, headers, slow=True))
 
-    async def _request(self, call: "_Call") -> httpx.Response:
+    async def _request(self, call: "_Call") -> Answer:
         _refuse_foreign(call.path)
         token = await self._token()
         response = await self._send(call, token)
-        if response.status_code == 401 and token is not None:
+        if response.status == 401 and token is not None:
             response = await self._send(call, await self._token(expired=token))
         _refuse_failure(response, call)
         return response
 
     async def _token(self, expired: str | None = None) -> str | None:
         """Return the session token, logging in where there is none; None means basic authentication."""
-        async with self._login:
+        async with self.memory.login:
             if expired is not None and self.memory.token == expired:
                 self.memory.token = None
             if self.memory.token is None and self.memory.sessions_offered:
@@ -162,12 +148,12 @@ class RedfishSession:
         payload = {"UserName": self._address.username, "Password": self._address.password}
         call = _Call("POST", SESSIONS, payload)
         response = await self._exchange(call)
-        if response.status_code in NOT_OFFERED:
+        if response.status in NOT_OFFERED:
             self.memory.sessions_offered = False
             return
         _refuse_failure(response, call)
         if not (token := response.headers.get("X-Auth-Token")):
-            raise RedfishError("garbage", "the login gave no token", response.status_code)
+            raise RedfishError("garbage", "the login gave no token", response.status)
         self.memory.token = token
         self.memory.session_path = urlsplit(response.headers.get("Location", "")).path or None
 
@@ -181,26 +167,21 @@ class RedfishSession:
             async with asyncio.timeout(LOGOUT_SECONDS):
                 await self._send(_Call("DELETE", path), token)
 
-    async def _send(self, call: "_Call", token: str | None) -> httpx.Response:
-        if token is not None:
-            return await self._exchange(replace(call, headers={**call.headers, "X-Auth-Token": token}))
-        return await self._exchange(call, httpx.BasicAuth(self._address.username, self._address.password))
+    async def _send(self, call: "_Call", token: str | None) -> Answer:
+        identified = self._basic if token is None else {"X-Auth-Token": token}
+        return await self._exchange(replace(call, headers={**call.headers, **identified}))
 
-    async def _exchange(self, call: "_Call", auth: httpx.BasicAuth | None = None) -> httpx.Response:
-        wait = self.timeouts.slow if call.slow else self.timeouts.read
-        timeout = httpx.Timeout(connect=self.timeouts.connect, read=wait, write=wait, pool=None)
-        try:
-            return await self._http.request(
-                call.method, call.path, json=call.payload, headers=call.headers, auth=auth, timeout=timeout
-            )
-        except httpx.ConnectTimeout:
-            raise RedfishError("unreachable", str(call)) from None
-        except httpx.TimeoutException:
-            raise RedfishError("timeout", str(call)) from None
-        except httpx.TransportError:
-            raise RedfishError("unreachable", str(call)) from None
-        except (httpx.HTTPError, httpx.InvalidURL):
-            raise RedfishError("garbage", str(call)) from None
+    async def _exchange(self, call: "_Call") -> Answer:
+        return await self._connections.exchange(
+            call.method,
+            f"{self._url}{call.path}",
+            told=str(call),
+            payload=call.payload,
+            headers=call.headers,
+            connect=self.timeouts.connect,
+            read=self.timeouts.slow if call.slow else self.timeouts.read,
+            verify=self._verify,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,21 +207,23 @@ async def gather_all(awaitables: Iterable[Awaitable[T]]) -> list[T]:
     return [result for result in results if not isinstance(result, BaseException)]
 
 
-@cache
-def _default_tls() -> ssl.SSLContext:
-    # Loading the trust store takes longer than a poll; all clients of a process share it.
-    return ssl.create_default_context()
+def _decode(body: bytes) -> Any:
+    """Return what JSON says; some BMCs write a bare NaN, which only the slower parser reads."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return json.loads(body)
 
 
 def _refuse_foreign(path: object) -> None:
     # Paths come out of answers: one that names another host would carry the token there.
-    if not isinstance(path, str) or not path.startswith("/redfish/"):
+    if not isinstance(path, str) or not PATH.fullmatch(path):
         raise RedfishError("garbage", "a link leads out of the Redfish tree")
 
 
-def _refuse_failure(response: httpx.Response, call: _Call) -> None:
-    status = response.status_code
+def _refuse_failure(response: Answer, call: _Call) -> None:
+    status = response.status
     if status in (401, 403):
         raise RedfishError("unauthorised", str(call), status)
-    if not response.is_success:
+    if not 200 <= status < 300:
         raise RedfishError("http_error", f"{call} answered {status}", status)

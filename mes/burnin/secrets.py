@@ -1,6 +1,7 @@
 """BMC passwords at rest: encrypted with a key derived from SECRET_KEY, so a database copy shows none."""
 
 import base64
+from functools import cache
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -34,6 +35,7 @@ def _fernet() -> MultiFernet:
     return MultiFernet([_derive(key) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)])
 
 
+@cache
 def _derive(secret_key: str | bytes) -> Fernet:
     key = HKDF(algorithm=SHA256(), length=32, salt=None, info=PURPOSE).derive(force_bytes(secret_key))
     return Fernet(base64.urlsafe_b64encode(key))

@@ -18,8 +18,10 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from mes.burnin import intents
+from mes.burnin.attempts import save_attempts
 from mes.burnin.bays import find_bay, needs_bay
 from mes.burnin.bmc import MEMORIES, find_address
+from mes.burnin.bmc_loop import ask
 from mes.burnin.compaction import compact_run
 from mes.burnin.judging import is_urgent
 from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInProfile, BurnInRun, Gap, SeriesLimit
@@ -131,7 +133,7 @@ def _poll(tick: Tick) -> dict[int, Said]:
     limits = {attempt.pk: tick.limits_of(attempt) for attempt in trays}
     stressed = tick.run.state in STRESSED
     said: dict[int, Said] = {key: value for key, value in addresses.items() if isinstance(value, str)}
-    answers = asyncio.run(
+    answers = ask(
         _ask(
             reachable,
             seconds=tick.profile.poll_timeout_seconds,
@@ -235,7 +237,7 @@ def _write(tick: Tick) -> None:
     save_gaps(tick.gaps)
     save_violations(tick.violations)
     if tick.said or tick.changes:
-        BurnInAttempt.objects.bulk_update(tick.attempts, WRITTEN)
+        save_attempts(tick.attempts, WRITTEN)
     for intent in tick.intents:
         occasion = f"{tick.run.phase}.{tick.run.step}:{tick.run.epoch}" if intent.again else ""
         kind = intents.Kind.STOP if tick.step.is_idle else intent.kind

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
+from mes.simulators.bmc_expand import answer_query
 from mes.simulators.bmc_faults import Fault
 from mes.simulators.bmc_identity import TrayIdentity
 from mes.simulators.bmc_tray import NOT_ALLOWED, NOT_FOUND, SimulatedTray
@@ -81,7 +82,12 @@ class Simulator:
 
     def _status_of(self, serial: str) -> dict[str, Any]:
         server = self.servers[serial]
-        counts = {"requests": server.requests, "peak_connections": server.peak_connections}
+        counts = {
+            "requests": server.requests,
+            "connections": server.connections,
+            "open_connections": server.open_connections,
+            "peak_connections": server.peak_connections,
+        }
         return {"port": server.port, **counts, **self.trays[serial].status()}
 
     def _swap(self, payload: Mapping[str, Any]) -> Response:
@@ -120,9 +126,21 @@ async def serve_trays(
 
 
 def static_handler(tree: Mapping[str, Any]) -> Callable[[Request], Response]:
-    """Return a handler that serves a captured ``{path: body}`` tree as it is, to anybody, read-only."""
-    answers = {path.rstrip("/"): json_response(body) for path, body in tree.items()}
-    return lambda request: answers.get(request.path, NOT_FOUND) if request.method == "GET" else NOT_ALLOWED
+    """Return a handler that serves a captured ``{path: body}`` tree as it is, to anybody, read-only.
+
+    Collections are expanded where the tree says that its BMC does.
+    """
+    bodies = {path.rstrip("/"): body for path, body in tree.items()}
+    answers = {path: json_response(body) for path, body in bodies.items()}
+
+    def handle(request: Request) -> Response:
+        if request.method != "GET":
+            return NOT_ALLOWED
+        if request.query:
+            return answer_query(bodies, request.path, request.query, bodies.__getitem__)
+        return answers.get(request.path, NOT_FOUND)
+
+    return handle
 
 
 @asynccontextmanager

@@ -15,7 +15,8 @@ class TrayIdentity:
     Two GPUs share each board serial. What is left out is derived from the serial. ``part_serials`` and
     ``part_numbers`` give those of any part by its Id ("IO_Board_0_CX8_1", "NVMe_SSD_210"); the adapters of a
     card that are not named have those of the card. ``neighbours`` maps a network port
-    ("IO_Board_0_CX8_0/Port_0", "BMC_0/eth0") to whom it sees: ``{device: LEAF-1, port: "1"}``.
+    ("IO_Board_0_CX8_0/Port_0", "BMC_0/eth0") to whom it sees: ``{device: LEAF-1, port: "1"}``. Without
+    ``reports`` the BMC has no TelemetryService, without ``expand`` it refuses $expand.
     """
 
     serial: str
@@ -30,6 +31,8 @@ class TrayIdentity:
     part_serials: Mapping[str, str] = field(default_factory=dict)
     part_numbers: Mapping[str, str] = field(default_factory=dict)
     neighbours: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    reports: bool = True
+    expand: bool = True
     username: str = "factory"
     password: str = field(default="simulator", repr=False)
 

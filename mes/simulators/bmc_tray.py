@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from mes.simulators.bmc_expand import answer_query
 from mes.simulators.bmc_faults import Fault
 from mes.simulators.bmc_host import RESET_TYPES, NotPowered, SimulatedHost, Snapshot, stamp
 from mes.simulators.bmc_identity import TrayIdentity
@@ -63,7 +64,7 @@ class SimulatedTray:
         self._tree = build_tree(identity)
         self._static = {path: json_response(body) for path, body in self._tree.items()}
         self._sensors = {sensor.path: sensor for sensor in identity.sensors()}
-        self._reports = _report_templates(identity.sensors())
+        self._reports = _report_templates(identity.sensors()) if identity.reports else {}
         self._posts: dict[str, Callable[[Request], Response]] = {
             SESSIONS: self._open_session,
             f"{SYSTEM}/Actions/ComputerSystem.Reset": self._reset,
@@ -106,7 +107,7 @@ class SimulatedTray:
 
     def _route(self, request: Request, faults: frozenset[Fault]) -> Response:
         if request.method == "GET":
-            return self._get(request.path, faults)
+            return self._get(request, faults)
         if request.method == "POST" and request.path in self._posts:
             return self._posts[request.path](request)
         if request.method == "DELETE" and request.path.startswith(f"{SESSIONS}/"):
@@ -114,7 +115,15 @@ class SimulatedTray:
             return NO_CONTENT if closed else NOT_FOUND
         return NOT_ALLOWED
 
-    def _get(self, path: str, faults: frozenset[Fault]) -> Response:
+    def _get(self, request: Request, faults: frozenset[Fault]) -> Response:
+        path = request.path
+        if request.query:
+            return answer_query(
+                self._tree,
+                path,
+                request.query,
+                lambda member: self._moving_body(member, faults) or self._tree[member],
+            )
         if path in self._reports:
             return self._report(path, faults)
         if path in self._ports:
@@ -156,8 +165,15 @@ class SimulatedTray:
         return body
 
     def _sensor_body(self, sensor: SensorSpec, faults: frozenset[Fault]) -> Body:
-        value = self.host.sense(faults).values[sensor.name]
-        body = {**self._tree[sensor.path], "Reading": None if math.isnan(value) else round(value, 3)}
+        snapshot = self.host.sense(faults)
+        value = snapshot.values[sensor.name]
+        body = {
+            **self._tree[sensor.path],
+            "Reading": None if math.isnan(value) else round(value, 3),
+            "ReadingTime": stamp(snapshot.at),
+        }
+        if snapshot.stale:
+            body["Status"] = {"State": "UnavailableOffline"}
         if Fault.LEAK in faults and is_first_leak_detector(sensor.name):
             body["Status"] = _critical()
         return body

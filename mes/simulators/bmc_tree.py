@@ -6,6 +6,7 @@ Everything here is fixed for a tray; what moves (readings, power, stress, sessio
 from collections.abc import Iterator, Mapping
 
 from mes.simulators.bmc_chassis import chassis_bodies, processor_bodies
+from mes.simulators.bmc_expand import features
 from mes.simulators.bmc_identity import TrayIdentity, spelled_kind
 from mes.simulators.bmc_ports import MANAGER_PORTS, port_bodies
 from mes.simulators.bmc_resources import (
@@ -55,19 +56,15 @@ def build_tree(identity: TrayIdentity) -> Tree:
 
 
 def _service_bodies(identity: TrayIdentity) -> Iterator[Body]:
-    names = ("Chassis", "Managers", "SessionService", "Systems", "TelemetryService", "UpdateService")
+    names = ["Chassis", "Managers", "SessionService", "Systems", "UpdateService"]
+    names += ["TelemetryService"] if identity.reports else []
     yield resource(
         ROOT,
         "ServiceRoot.v1_15_0",
         RedfishVersion="1.17.0",
         UUID=identity.uuid("service"),
         Vendor="Rack MES simulator",
-        ProtocolFeaturesSupported={
-            "ExpandQuery": {"ExpandAll": False, "Levels": False, "Links": False, "NoLinks": False},
-            "FilterQuery": False,
-            "SelectQuery": False,
-            "OnlyMemberQuery": False,
-        },
+        ProtocolFeaturesSupported=features(expand=identity.expand),
         Links={"Sessions": link(SESSIONS), "ManagerProvidingService": link(f"{ROOT}/Managers/BMC_0")},
         **{name: link(f"{ROOT}/{name}") for name in names},
     )
@@ -157,6 +154,8 @@ def _firmware_bodies(identity: TrayIdentity) -> Iterator[Body]:
 
 
 def _telemetry_bodies(identity: TrayIdentity) -> Iterator[Body]:
+    if not identity.reports:
+        return
     service = f"{ROOT}/TelemetryService"
     names = sorted({sensor.report for sensor in identity.sensors()})
     yield resource(

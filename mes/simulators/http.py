@@ -27,12 +27,13 @@ class Outage(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request: the path without query and trailing slash, header names in lower case."""
+    """One request: path without trailing slash, the query after its "?", header names in lower case."""
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
+    query: str = ""
 
     def json(self) -> dict[str, Any]:
         """Return the body as a JSON object ({} for an empty body); raises BadRequest for anything else."""
@@ -77,16 +78,23 @@ def json_response(payload: Any, status: int = 200, headers: tuple[tuple[str, str
 class HttpServer:
     """One listening TCP port on 127.0.0.1 whose requests all go to one handler.
 
-    ``requests`` counts what was received, ``peak_connections`` the most connections ever open at once.
+    ``requests`` and ``connections`` count what was received and opened, ``peak_connections`` is the most
+    connections ever open at once.
     """
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
         self.requests = 0
+        self.connections = 0
         self.peak_connections = 0
         self.port = 0
         self._connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
+
+    @property
+    def open_connections(self) -> int:
+        """Return how many connections are open now."""
+        return len(self._connections)
 
     async def start(self, port: int = 0) -> int:
         """Listen on ``port`` (0: any free one) and return the port; raises OSError when it is taken."""
@@ -107,6 +115,7 @@ class HttpServer:
     def opened(self, connection: "_Connection") -> None:
         """Count a new connection."""
         self._connections.add(connection)
+        self.connections += 1
         self.peak_connections = max(self.peak_connections, len(self._connections))
 
     def closed(self, connection: "_Connection") -> None:
@@ -149,8 +158,8 @@ class _Connection(asyncio.Protocol):
         if len(rest) < length:
             return None
         self.buffer = rest[length:]
-        path = target.partition("?")[0].rstrip("/") or "/"
-        return Request(method, path, headers, rest[:length])
+        path, _, query = target.partition("?")
+        return Request(method, path.rstrip("/") or "/", headers, rest[:length], query)
 
     def _send(self, answer: Response | Outage, *, close: bool) -> None:
         if answer is Outage.HANG:

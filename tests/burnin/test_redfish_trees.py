@@ -97,7 +97,7 @@ def test_a_poll_of_the_capture_is_four_requests_without_session_login() -> None:
 
     discovery, poll = with_tree(captured(), scenario)
     assert poll == 4
-    assert discovery < 100
+    assert discovery < 70
 
 
 def test_series_names_are_unique_over_every_report_of_the_capture() -> None:
@@ -180,13 +180,10 @@ def test_an_evident_leak_does_not_wait_for_its_detectors(
 ) -> None:
     async def scenario() -> TrayReading:
         tree = made_up(volts, "OK", rollup)
-        polled: list[str] = []
         serve = static_handler(tree)
 
         def handler(request: Request) -> Response | Outage:
-            polled.append(request.path)
-            detector = request.path.startswith(f"{DETECTORS}/")
-            return Response(500) if detector and polled.count(request.path) > 1 else serve(request)
+            return Response(500) if request.path.startswith(f"{DETECTORS}/") else serve(request)
 
         server = HttpServer(handler)
         address = BmcAddress(f"http://127.0.0.1:{await server.start()}", "factory", "pass")
@@ -270,7 +267,7 @@ def test_discovery_of_a_slow_bmc_goes_on_where_it_ran_out_of_time() -> None:
         trays = {1: BmcAddress(f"http://127.0.0.1:{await server.start()}", "factory", "pass")}
         outcomes: list[Any] = []
         while len(outcomes) < 8 and not (outcomes and isinstance(outcomes[-1], TrayReading)):
-            budget["left"] = 30
+            budget["left"] = 12
             outcomes.append((await read_trays(trays, timeout=0.4, memories=memories))[1])
         await server.stop()
         return outcomes

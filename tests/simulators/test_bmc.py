@@ -147,11 +147,25 @@ def test_a_senseless_action_is_refused(simulator: SimulatorThread, path: str, pa
         assert http.post(f"{R}/Systems/System_0/Actions/{path}", json=payload).status_code == 400
 
 
-def test_expand_is_said_to_be_unsupported(simulator: SimulatorThread) -> None:
+def test_a_collection_is_expanded_by_the_options_that_are_offered(simulator: SimulatorThread) -> None:
     with client(simulator) as http:
-        features = http.get(R).json()["ProtocolFeaturesSupported"]
-        assert not any(features["ExpandQuery"].values())
-        assert http.get(f"{R}/Systems?$expand=.").json() == http.get(f"{R}/Systems").json()
+        assert http.get(R).json()["ProtocolFeaturesSupported"]["ExpandQuery"]["NoLinks"] is True
+        plain = http.get(f"{R}/Chassis/BMC_0/Sensors").json()
+        (sensor,) = http.get(f"{R}/Chassis/BMC_0/Sensors?$expand=.($levels=1)").json()["Members"]
+        assert plain["Members"] == [{"@odata.id": sensor["@odata.id"]}]
+        assert (sensor["ReadingUnits"], sensor["Reading"] > 0) == ("Cel", True)
+        for query in ("$expand=~", "$expand=.($levels=9)", "$filter=Id eq 1"):
+            assert http.get(f"{R}/Systems?{query}").status_code == 501
+
+
+def test_a_tray_may_have_neither_reports_nor_expansion() -> None:
+    plain = TrayIdentity("PLAIN", reports=False, expand=False)
+    with running_simulator([plain]) as simulator, client(simulator, "PLAIN") as http:
+        root = http.get(R).json()
+        assert "TelemetryService" not in root
+        assert not any(root["ProtocolFeaturesSupported"]["ExpandQuery"].values())
+        assert http.get(f"{R}/TelemetryService/MetricReports").status_code == 404
+        assert http.get(f"{R}/Systems?$expand=.").status_code == 501
 
 
 def test_the_control_port_plans_faults_and_counts_reports() -> None:
