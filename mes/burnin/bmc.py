@@ -1,5 +1,6 @@
 """How this process reaches BMCs: their addresses, and the sessions and layouts it remembers of each."""
 
+from mes.burnin.meter_models import MeterEndpoint
 from mes.burnin.models import BmcEndpoint
 from mes.burnin.redfish import BmcAddress, BmcMemory
 from mes.burnin.secrets import UnreadableSecret, decrypt_password
@@ -8,7 +9,7 @@ from mes.burnin.secrets import UnreadableSecret, decrypt_password
 MEMORIES: dict[str, BmcMemory] = {}
 
 
-def find_address(endpoint: BmcEndpoint | None) -> BmcAddress | str:
+def find_address(endpoint: BmcEndpoint | MeterEndpoint | None) -> BmcAddress | str:
     """Return the address and login behind an endpoint, or in words why there is none."""
     if endpoint is None:
         return "no BMC address is known"

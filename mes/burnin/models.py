@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+import mes.burnin.meter_models  # noqa: F401 - more tables of this app
 from mes.ledger.models import Stream
 from mes.products.models import Part, Released, Slot
 from mes.serials.models import Unit
@@ -45,6 +46,11 @@ class BurnInProfile(Released):
     )
     coolant_lpm = models.FloatField(
         null=True, blank=True, help_text="Coolant that a rack takes, in L/min, reserved in its bay."
+    )
+    heat_balance_percent = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="Heat in the water and electrical power that differ by more are flagged; empty: never.",
     )
 
     class Meta:
@@ -174,6 +180,7 @@ class BurnInRun(Stream):
     credited_seconds = models.FloatField(default=0, help_text="Of the tray that has soaked least.")
     abort_reason = models.CharField(max_length=300, blank=True)
     reasons = models.JSONField(default=list, help_text="What decided the verdict, in sentences.")
+    energy = models.JSONField(default=dict, help_text="What was metered, as it stood at the verdict.")
 
     class Meta:
         constraints = [

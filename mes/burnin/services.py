@@ -9,7 +9,9 @@ from django.utils import timezone
 
 from mes.burnin.bays import BayStatus, Wall, bays_of, require_bay, wall_of
 from mes.burnin.bmc import find_address
+from mes.burnin.energy import energy_of
 from mes.burnin.intents import Kind, enqueue
+from mes.burnin.metering import open_meters, set_bay_meter, set_shelf_meter
 from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInBay, BurnInProfile, BurnInRun, Gap
 from mes.burnin.port_reading import read_ports
 from mes.burnin.redfish import BmcAddress, Component, Inventory, RedfishError, read_inventories
@@ -42,6 +44,7 @@ __all__ = [
     "Wall",
     "abort_run",
     "bays_of",
+    "energy_of",
     "find_address",
     "pause_run",
     "read_inventories",
@@ -49,7 +52,9 @@ __all__ = [
     "read_series",
     "require_bmc_url",
     "resume_run",
+    "set_bay_meter",
     "set_bmc",
+    "set_shelf_meter",
     "start_run",
     "told",
     "told_identity",
@@ -98,6 +103,7 @@ def start_run(*, unit: Unit, profile: BurnInProfile, by: Actor, bay: BurnInBay |
     run = _create_run(unit, profile, bay, by)
     attempts = [BurnInAttempt(run=run, slot=tray.slot, unit=tray.child) for tray in trays]
     BurnInAttempt.objects.bulk_create(attempts)
+    open_meters(run)
     payload = {
         "unit": str(unit.uid),
         "profile": str(profile),

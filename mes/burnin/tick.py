@@ -20,6 +20,7 @@ from mes.burnin import intents
 from mes.burnin.bays import find_bay, needs_bay
 from mes.burnin.bmc import MEMORIES, find_address
 from mes.burnin.judging import is_urgent
+from mes.burnin.meters import ask_meters, load_meters, note_meters, save_meters
 from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInProfile, BurnInRun, Gap, SeriesLimit
 from mes.burnin.redfish import BmcAddress, RedfishError, TrayReading, read_trays
 from mes.burnin.telemetry import save_polls
@@ -61,7 +62,9 @@ def advance_run(run_id: int) -> bool:
     tick = _claim(run_id)
     if tick is None:
         return False
+    asking = ask_meters(tick)
     tick.said = _poll(tick)
+    note_meters(tick, asking)
     decide(tick)
     return _commit(tick)
 
@@ -80,7 +83,7 @@ def _claimable() -> QuerySet[BurnInRun]:
 
 def _claim(run_id: int) -> Tick | None:
     due = _claimable().filter(pk=run_id)
-    run = due.select_related("profile", "unit__site", "bay").annotate(clock=Now()).first()
+    run = due.select_related("profile", "unit__site", "bay__meter").annotate(clock=Now()).first()
     if run is None:
         return None
     # Runs live on the database's clock: hosts whose clocks differ must not earn soak time between them.
@@ -102,7 +105,7 @@ def _load(run: BurnInRun, *, now: datetime, skew: timedelta) -> Tick:
     for unit_id, value in Identifier.objects.filter(unit__in=names).values_list("unit", "value"):
         names[unit_id].append(value)
     stopped = intents.stops_of(run) if run.state == State.STOPPING else {}
-    return Tick(run, rows, limits, names, now, skew, told_to_stop=stopped)
+    return Tick(run, rows, limits, names, now, skew, told_to_stop=stopped, meters=load_meters(run))
 
 
 def _poll(tick: Tick) -> dict[int, Said]:
@@ -213,6 +216,7 @@ def _write(tick: Tick) -> None:
     if readings:
         save_polls(readings)
     save_gaps(tick.gaps)
+    save_meters(tick.meters)
     if tick.said or tick.changes:
         BurnInAttempt.objects.bulk_update(tick.attempts, WRITTEN)
     for intent in tick.intents:

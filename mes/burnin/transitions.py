@@ -20,6 +20,7 @@ from mes.burnin.judging import (
     note_samples,
     outage_seconds,
 )
+from mes.burnin.meter_models import RunMeter
 from mes.burnin.models import BurnInAttempt, BurnInProfile, BurnInRun, Gap, SeriesLimit
 from mes.burnin.redfish import TrayReading
 
@@ -63,6 +64,7 @@ class Tick:
     waits: list[str] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     intents: list[Intent] = field(default_factory=list)
+    meters: list[RunMeter] = field(default_factory=list)
 
     @property
     def profile(self) -> BurnInProfile:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from mes.burnin.energy import energy_of, flags_of, measure_energy
 from mes.burnin.judging import Worst, bounds, find_worst
 from mes.burnin.models import BurnInAttempt, BurnInRun, Gap, SeriesLimit
 from mes.ledger.services import SYSTEM, advance, record
@@ -36,6 +37,7 @@ def record_verdict(
     A limit of the route on what was measured may turn a PASSED run into a FAILED one.
     """
     outcome, status = OUTCOMES[state]
+    energy = energy_of(run)
     test = record_judged_test(
         unit=run.unit,
         result=Result(
@@ -44,11 +46,14 @@ def record_verdict(
             outcome=outcome,
             status=status,
             format=TestRun.Format.BURN_IN,
-            reasons=[*run.reasons, *_reservations(run)],
+            reasons=[*run.reasons, *_reservations(run), *flags_of(energy)],
             started_at=run.soak_started_at or run.created_at,
             ended_at=at,
-            measurements=measure_attempts(attempts, limits, required=run.profile.required_hours),
-            details=_details(run, attempts),
+            measurements=[
+                *measure_attempts(attempts, limits, required=run.profile.required_hours),
+                *measure_energy(energy),
+            ],
+            details={**_details(run, attempts), "energy": energy},
         ),
         configuration=configuration_digest(run.unit),
         by=SYSTEM,
@@ -68,6 +73,7 @@ def record_verdict(
         "ended_at": at,
         "waits_for": "",
         "reasons": test.reasons,
+        "energy": energy,
     }
     record(advance(run, f"burn_in.{final}", by=SYSTEM, payload=payload, **changes))
     return test

@@ -22,13 +22,23 @@ from mes.burnin.serializers import (
     BmcSerializer,
     BurnInRunDetailSerializer,
     BurnInRunSerializer,
+    EnergySerializer,
     PauseRunSerializer,
     ReadingsQuerySerializer,
     ReadingsSerializer,
     SetBmcSerializer,
     StartRunSerializer,
 )
-from mes.burnin.services import abort_run, bays_of, pause_run, read_series, resume_run, set_bmc, start_run
+from mes.burnin.services import (
+    abort_run,
+    bays_of,
+    energy_of,
+    pause_run,
+    read_series,
+    resume_run,
+    set_bmc,
+    start_run,
+)
 from mes.ledger.services import Actor
 from mes.rest import checked, perform
 from mes.serials.services import visible_unit
@@ -128,6 +138,15 @@ class BurnInRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewset
         )
         answer = {"slot": attempt.slot.name, "number": attempt.number, "series": series}
         return Response(ReadingsSerializer(answer).data)
+
+    @extend_schema(responses={200: EnergySerializer})
+    @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
+    def energy(self, request: Request, uid: str) -> Response:
+        """Read what a run has cost in energy so far, or in all once it has ended."""
+        runs = of_site(
+            BurnInRun.objects.select_related("unit__site", "profile"), request.auth, through="unit__site"
+        )
+        return Response(EnergySerializer(energy_of(get_object_or_404(runs, uid=uid))).data)
 
     def _shown(self, run: BurnInRun) -> dict[str, Any]:
         return dict(BurnInRunDetailSerializer(self.get_queryset().get(pk=run.pk)).data)
