@@ -5,6 +5,7 @@ once per process.
 """
 
 import asyncio
+import logging
 import math
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from mes.burnin.redfish_reading import Body
 from mes.burnin.redfish_session import BmcAddress, BmcMemory, RedfishError, RedfishSession, Timeouts
 
 K = TypeVar("K")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,10 @@ async def read_meters(
             if error.status == 404:
                 memory.found.clear()
             answers[key] = error
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            what = type(error).__name__
-            answers[key] = RedfishError("garbage", f"an answer is not shaped like Redfish: {what}")
+        except Exception:
+            # One meter that answers something nobody foresaw must not keep the others from being read.
+            logger.exception("reading the meter %s failed", address.bmc.url)
+            answers[key] = RedfishError("garbage", "the answer could not be read")
 
     await asyncio.gather(*(read(key, address) for key, address in addresses.items()))
 

@@ -16,13 +16,16 @@ class TrayIdentity:
     ``part_numbers`` give those of any part by its Id ("IO_Board_0_CX8_1", "NVMe_SSD_210"); the adapters of a
     card that are not named have those of the card. ``neighbours`` maps a network port
     ("IO_Board_0_CX8_0/Port_0", "BMC_0/eth0") to whom it sees: ``{device: LEAF-1, port: "1"}``.
+
+    A power shelf or a CDU feeds or cools all trays of its simulator; ``flow_l_min`` is what the CDU pumps,
+    ``liquid_share`` how much of the trays' heat goes into it.
     """
 
     serial: str
     part_number: str = "DEMO-COMPUTE-TRAY"
     slot_number: int = 1
     tray_index: int | None = None
-    kind: Literal["compute", "switch"] = "compute"
+    kind: Literal["compute", "switch", "power_shelf", "cdu"] = "compute"
     gpu_uuids: tuple[str, ...] = ()
     board_serials: tuple[str, ...] = ()
     bmc_mac: str = "02:00:00:00:00:01"
@@ -30,6 +33,8 @@ class TrayIdentity:
     part_serials: Mapping[str, str] = field(default_factory=dict)
     part_numbers: Mapping[str, str] = field(default_factory=dict)
     neighbours: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    flow_l_min: float = 150.0
+    liquid_share: float = 1.0
     username: str = "factory"
     password: str = field(default="simulator", repr=False)
 
@@ -64,8 +69,14 @@ class TrayIdentity:
         return self.part_serials.get(name, f"{self.serial}-{name}")
 
     def sensors(self) -> tuple[SensorSpec, ...]:
-        """Return the sensors of this kind of tray."""
-        return compute_sensors() if self.kind == "compute" else switch_sensors()
+        """Return the sensors of this kind of tray; a meter has none."""
+        kinds = {"compute": compute_sensors, "switch": switch_sensors}
+        return kinds[self.kind]() if self.kind in kinds else ()
+
+    @property
+    def is_meter(self) -> bool:
+        """Return whether this is a power shelf or a CDU."""
+        return self.kind in ("power_shelf", "cdu")
 
 
 def spelled_kind(kind: str) -> str:
