@@ -9,11 +9,15 @@ from mes.burnin.coolants import PG25, WATER, heat_kw
 from mes.burnin.energy import energy_of, flags_of
 from mes.burnin.meter_models import GridFactor, RunMeter
 from mes.burnin.meters import SHELVES, note_heat, note_power
-from mes.burnin.models import BurnInProfile, BurnInRun
+from mes.burnin.models import BurnInBay, BurnInProfile, BurnInRun
 from mes.burnin.redfish_meters import CoolantReading
+from mes.burnin.services import set_bay_meter, set_bmc, set_shelf_meter
 from mes.serials.models import Unit
+from mes.simulators.bmc import running_simulator
+from mes.simulators.bmc_identity import TrayIdentity
 from mes.stations.models import Site
-from tests.burnin.builders import bench
+from tests.builders import TESTER, make_part, make_unit
+from tests.burnin.builders import Bench, bench, make_profile, make_rack
 from tests.burnin.test_fencing import overtaken_tick
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -21,8 +25,8 @@ T0 = datetime(2026, 1, 1, tzinfo=UTC)
 
 def soaking(limit: float | None = 5) -> BurnInRun:
     profile = BurnInProfile(max_gap_seconds=60, heat_balance_percent=limit)
-    unit = Unit(site=Site(code="S"))
-    return BurnInRun(profile=profile, unit=unit, state="soaking", state_since=T0, created_at=T0)
+    unit = Unit(pk=1, site=Site(pk=1, code="S"))
+    return BurnInRun(pk=1, profile=profile, unit=unit, state="soaking", state_since=T0, created_at=T0)
 
 
 def after(seconds: float) -> datetime:
@@ -59,7 +63,6 @@ def balanced(run: BurnInRun, watts: float) -> RunMeter:
 def test_the_balance_is_of_steady_soak_and_flagged_beyond_the_limit(watts: float, flagged: bool) -> None:
     run = soaking()
     meter = balanced(run, watts)
-    run.unit.site.save()
     energy = energy_of(run, meters=[meter])
     heat = energy["heat"]
     assert (heat["steady_seconds"], heat["electric_source"]) == (20, SHELVES)
@@ -69,8 +72,9 @@ def test_the_balance_is_of_steady_soak_and_flagged_beyond_the_limit(watts: float
 
 @pytest.mark.django_db
 def test_co2_by_the_factor_of_the_day() -> None:
-    run, site = soaking(), Site.objects.create(code="S")
-    run.unit.site = site
+    run = soaking()
+    site = run.unit.site
+    site.save()
     for day, grams in ((date(2025, 1, 1), 400), (date(2026, 1, 1), 300), (date(2026, 1, 2), 1)):
         GridFactor.objects.create(site=site, valid_from=day, grams_per_kwh=grams, source="test")
     trays = RunMeter(role="trays", name="trays", seconds=10, joules_out=7_200_000)
@@ -99,3 +103,27 @@ def test_a_late_tick_adds_no_energy(monkeypatch: pytest.MonkeyPatch) -> None:
         asked = meter.asked_until - meter.asked_since  # type: ignore[operator]
         assert before < meter.seconds <= asked.total_seconds() + 1
     assert meters.GRACE_SECONDS < 1
+
+
+@pytest.mark.django_db
+def test_shelf_and_coolant_are_metered_over_sockets() -> None:
+    rack, (tray,) = make_rack(1)
+    shelf = make_unit(make_part("power_shelf", level=10))
+    meters_of = [TrayIdentity("SHELF", kind="power_shelf"), TrayIdentity("CDU", kind="cdu")]
+    identities = [TrayIdentity(tray.serial), *meters_of]
+    login = {"username": "factory", "password": "simulator"}
+    with running_simulator(identities, speed=1000) as simulator:
+        set_bmc(unit=tray, url=simulator.url(tray.serial), by=TESTER, **login)
+        set_shelf_meter(unit=shelf, url=simulator.url("SHELF"), by=TESTER, **login)
+        bay = BurnInBay.objects.create(site=rack.site, code="BAY", power_kw=120)
+        set_bay_meter(bay=bay, url=simulator.url("CDU"), coolant="pg25", **login)
+        profile = make_profile(rack.part_revision, time_scale=3600, heat_balance_percent=10)
+        rig = Bench(simulator, rack, [tray], profile)
+        BurnInRun.objects.filter(pk=rig.run.pk).update(bay=bay)
+        RunMeter.objects.create(run=rig.run, role="power_shelf", name="U03", unit=shelf)
+        rig.until("passed", "failed")
+    energy = rig.run.energy
+    assert (rig.run.state, energy["source"], energy["shelves"][0]["said"]) == ("passed", SHELVES, "")
+    assert 90 < energy["psu_efficiency_percent"] < 98
+    assert energy["shelves"][0]["kwh_in"] == pytest.approx(energy["shelves"][0]["counter_kwh"], rel=0.1)
+    assert abs(energy["heat"]["difference_percent"]) < 10 and not energy["heat"]["flagged"]

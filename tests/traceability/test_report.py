@@ -283,6 +283,8 @@ def test_pdf_shows_every_unit_test_and_digest(rack: Rack, tmp_path: Path) -> Non
     assert RACK_TEST in text
     assert "COMPLETE, WITH RESERVATIONS" in text
     assert "TIME WAS ACCELERATED 7,200 times" in text
+    for figure in ("12.5 kWh", "97.25 %", "-14.5 %", "4.5 kg at 366.2 g/kWh", "in no figure: 7 s"):
+        assert figure in text
 
 
 def test_pdf_is_an_archive_pdf_with_its_fonts_in_it(rack: Rack, tmp_path: Path) -> None:
