@@ -370,6 +370,7 @@ UNFOLD = {
                     listed("Work instructions", "products.instruction", "menu_book"),
                     listed("Firmware baselines", "products.firmwarebaseline", "memory"),
                     listed("Burn-in profiles", "burnin.burninprofile", "thermostat"),
+                    listed("Grid factors", "burnin.gridfactor", "co2"),
                     listed("Safety plans", "electrical.safetyplan", "bolt"),
                     listed("Packing rules", "shipping.packingrule", "scale"),
                     listed("Cable plans", "cabling.cableplan", "cable"),

@@ -18,6 +18,7 @@ from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
 from mes.attachments.services import store_attachment
+from mes.burnin.meter_models import GridFactor, MeterEndpoint
 from mes.burnin.models import BurnInBay
 from mes.ledger.models import IdempotencyKey, OutboxMessage
 from mes.people.models import Qualification, Signature
@@ -177,7 +178,10 @@ def make_rows() -> None:
         proof=proof_by(trays.engineer),
         by=TESTER,
     )
-    BurnInBay.objects.create(site=make_site(), code="BAY-1", power_kw=120)
+    bay = BurnInBay.objects.create(site=make_site(), code="BAY-1", power_kw=120)
+    MeterEndpoint.objects.create(bay=bay, url="http://cdu.example", coolant="water")
+    facts = {"valid_from": "2026-01-01", "grams_per_kwh": 300, "source": "test"}
+    GridFactor.objects.create(site=bay.site, **facts)
     add_burn_in()
     add_cooling()
     add_safety_rows()

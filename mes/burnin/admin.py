@@ -22,6 +22,7 @@ from mes.backoffice import (
     display,
     may,
 )
+from mes.burnin.meter_models import GridFactor, MeterEndpoint, RunMeter
 from mes.burnin.models import (
     BmcEndpoint,
     BurnInAttempt,
@@ -123,6 +124,23 @@ class AttemptInline(FactInline):
         return super().get_queryset(request).select_related("slot", "unit").defer("statistics")
 
 
+class RunMeterInline(FactInline):
+    """The meters of a run."""
+
+    model = RunMeter
+    fields = (
+        "role",
+        "name",
+        "seconds",
+        "joules_in",
+        "joules_out",
+        "joules_heat",
+        "last_at",
+        "missed",
+        "said",
+    )
+
+
 @admin.register(BurnInRun)
 class BurnInRunAdmin(FactAdmin):
     """Burn-ins of racks."""
@@ -139,7 +157,7 @@ class BurnInRunAdmin(FactAdmin):
         "reasons",
         *("started_by", "retest_of", "created_at", "soak_started_at", "ended_at", "abort_reason"),
     )
-    inlines = (AttemptInline,)
+    inlines = (AttemptInline, RunMeterInline)
     actions_detail = ("pause", "pause_under_stress", "resume", "swap", "abort")
 
     @display(
@@ -325,3 +343,28 @@ class BmcEndpointAdmin(FactAdmin):
     ordering = ("-id",)
     sortable_by = ()
     fields = ("unit", "url", "username")
+
+
+@admin.register(MeterEndpoint)
+class MeterEndpointAdmin(FactAdmin):
+    """Addresses of meters; set through the API, and their passwords are shown nowhere."""
+
+    list_display = ("unit", "bay", "url", "username", "coolant")
+    list_select_related = ("unit", "bay")
+    search_through = ("unit",)
+    search_help_text = "Scan or type a code of the unit"
+    ordering = ("-id",)
+    sortable_by = ()
+    fields = ("unit", "bay", "url", "username", "connector", "coolant")
+
+
+@admin.register(GridFactor)
+class GridFactorAdmin(OfficeAdmin):
+    """What the electricity of each site emits."""
+
+    list_display = ("site", "valid_from", "grams_per_kwh", "source")
+    list_select_related = ("site",)
+    list_filter = ("site",)
+    search_fields = ("source",)
+    autocomplete_fields = ("site",)
+    ordering = ("site__code", "-valid_from")

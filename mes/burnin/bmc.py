@@ -2,6 +2,7 @@
 
 import os
 
+from mes.burnin.meter_models import MeterEndpoint
 from mes.burnin.models import BmcEndpoint
 from mes.burnin.redfish import BmcAddress, BmcMemory
 from mes.burnin.secrets import UnreadableSecret, decrypt_password
@@ -12,7 +13,7 @@ MEMORIES: dict[str, BmcMemory] = {}
 os.register_at_fork(after_in_child=MEMORIES.clear)
 
 
-def find_address(endpoint: BmcEndpoint | None) -> BmcAddress | str:
+def find_address(endpoint: BmcEndpoint | MeterEndpoint | None) -> BmcAddress | str:
     """Return the address and login behind an endpoint, or in words why there is none."""
     if endpoint is None:
         return "no BMC address is known"

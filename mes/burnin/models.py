@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+import mes.burnin.meter_models  # noqa: F401 - more tables of this app
 from mes.attachments.models import Attachment
 from mes.ledger.models import Stream
 from mes.products.models import Part, Released, Slot
@@ -113,6 +114,11 @@ class BurnInProfile(Released):
             'Tools whose PASS each tray needs, by unit kind, e.g. {"compute_tray": ["dcgm"]};'
             ' "nccl-tests:all_reduce_perf" asks for one test of a tool.'
         ),
+    )
+    heat_balance_percent = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="Heat in the water and electrical power that differ by more are flagged; empty: never.",
     )
 
     class Meta:
@@ -346,6 +352,7 @@ class BurnInRun(Stream):
         default=list, help_text="The same as facts: rule, tray, series, time, value, limit."
     )
     near_misses = models.JSONField(default=list, help_text="What came close to a limit, the closest first.")
+    energy = models.JSONField(default=dict, help_text="What was metered, as it stood at the verdict.")
 
     class Meta:
         constraints = [

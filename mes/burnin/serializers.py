@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from mes.burnin.limits import kind_of, unit_of
+from mes.burnin.meter_models import GridFactor, MeterEndpoint
 from mes.burnin.models import (
     BmcEndpoint,
     BurnInAttempt,
@@ -333,3 +334,111 @@ class BmcSerializer(serializers.ModelSerializer[BmcEndpoint]):
     def get_has_password(self, endpoint: BmcEndpoint) -> bool:
         """Return whether a password is stored."""
         return bool(endpoint.password_encrypted)
+
+
+class SetMeterSerializer(SetBmcSerializer):
+    """Where the meter of a power shelf answers, and how to log in."""
+
+
+class SetBayMeterSerializer(SetMeterSerializer):
+    """Where the CDU of a bay answers, and what flows to the rack."""
+
+    coolant = serializers.ChoiceField(choices=MeterEndpoint.Coolant.choices)
+    connector = serializers.CharField(
+        max_length=60, default="", allow_blank=True, help_text="Id of the CDU's secondary connector."
+    )
+
+
+class MeterSerializer(serializers.ModelSerializer[MeterEndpoint]):
+    """Where a meter answers; the password never comes back."""
+
+    unit = serializers.UUIDField(source="unit.uid", read_only=True, default=None)
+    bay = serializers.CharField(source="bay.code", read_only=True, default=None)
+    has_password = serializers.SerializerMethodField()
+
+    class Meta:
+        model = MeterEndpoint
+        fields = ("unit", "bay", "url", "username", "connector", "coolant", "has_password")
+
+    def get_has_password(self, endpoint: MeterEndpoint) -> bool:
+        """Return whether a password is stored."""
+        return bool(endpoint.password_encrypted)
+
+
+class GridFactorSerializer(serializers.ModelSerializer[GridFactor]):
+    """What the electricity of a site emits from a day on."""
+
+    site = serializers.CharField(source="site.code", read_only=True)
+
+    class Meta:
+        model = GridFactor
+        fields = ("site", "valid_from", "grams_per_kwh", "source", "assumption")
+
+
+class ShelfEnergySerializer(serializers.Serializer[Any]):
+    """What one power shelf took in and gave out."""
+
+    slot = serializers.CharField()
+    kwh_in = serializers.FloatField()
+    kwh_out = serializers.FloatField()
+    counter_kwh = serializers.FloatField(allow_null=True, help_text="By its own counters, gaps included.")
+    efficiency_percent = serializers.FloatField(allow_null=True, help_text="Under load.")
+    load_seconds = serializers.FloatField()
+    metered_seconds = serializers.FloatField()
+    unmetered_seconds = serializers.FloatField()
+    said = serializers.CharField(help_text="Why it gave no reading, last time.")
+
+
+class TraysEnergySerializer(serializers.Serializer[Any]):
+    """What the trays say they drew."""
+
+    kwh = serializers.FloatField()
+    metered_seconds = serializers.FloatField()
+    unmetered_seconds = serializers.FloatField()
+
+
+class HeatSerializer(serializers.Serializer[Any]):
+    """What the coolant carried away, and how that agrees with the power."""
+
+    meter = serializers.CharField()
+    coolant = serializers.CharField()
+    coolant_source = serializers.CharField()
+    kwh = serializers.FloatField()
+    metered_seconds = serializers.FloatField()
+    unmetered_seconds = serializers.FloatField()
+    steady_seconds = serializers.FloatField(help_text="What the balance is made of: steady soak.")
+    steady_kwh = serializers.FloatField()
+    electric_kwh = serializers.FloatField()
+    electric_source = serializers.CharField()
+    liquid_share = serializers.FloatField()
+    expected_kwh = serializers.FloatField()
+    difference_percent = serializers.FloatField(allow_null=True)
+    limit_percent = serializers.FloatField(allow_null=True)
+    flagged = serializers.BooleanField()
+    said = serializers.CharField()
+
+
+class Co2Serializer(serializers.Serializer[Any]):
+    """What the energy emitted, by the grid factor of the day the run began."""
+
+    kg = serializers.FloatField()
+    grams_per_kwh = serializers.FloatField()
+    valid_from = serializers.DateField()
+    source: Any = serializers.CharField()
+
+
+class EnergySerializer(serializers.Serializer[Any]):
+    """What a run cost in energy, as metered."""
+
+    source: Any = serializers.CharField(help_text="Whose figure kwh is: power shelves, or trays.")
+    kwh = serializers.FloatField(allow_null=True)
+    rack_kwh = serializers.FloatField(help_text="This run and the rack's earlier ones.")
+    asked_seconds = serializers.FloatField()
+    metered_seconds = serializers.FloatField()
+    unmetered_seconds = serializers.FloatField()
+    psu_efficiency_percent = serializers.FloatField(allow_null=True)
+    shelves = ShelfEnergySerializer(many=True)
+    trays = TraysEnergySerializer()
+    heat = HeatSerializer(allow_null=True)
+    co2 = Co2Serializer(allow_null=True)
+    remarks = serializers.ListField(child=serializers.CharField())

@@ -12,8 +12,10 @@ from mes.burnin.bmc import find_address
 from mes.burnin.charts import Chart, charts_of
 from mes.burnin.compaction import compact_due
 from mes.burnin.comparison import compare_run, stored_comparison
+from mes.burnin.energy import energy_of
 from mes.burnin.judging import matches
 from mes.burnin.limits import find_contradictions, kind_of, require_consistent
+from mes.burnin.metering import set_bay_meter, set_shelf_meter
 from mes.burnin.models import BmcEndpoint
 from mes.burnin.phase_rules import PHASE_COLUMNS, find_phase_faults, require_sound_phases
 from mes.burnin.plotting import Window
@@ -57,6 +59,7 @@ __all__ = [
     "closest",
     "compact_due",
     "compare_run",
+    "energy_of",
     "find_address",
     "find_archive",
     "find_contradictions",
@@ -77,7 +80,9 @@ __all__ = [
     "require_sound_phases",
     "resume_run",
     "runs_of",
+    "set_bay_meter",
     "set_bmc",
+    "set_shelf_meter",
     "start_run",
     "stored_comparison",
     "swap_tray",

@@ -24,6 +24,7 @@ from mes.burnin.bmc import MEMORIES, find_address
 from mes.burnin.bmc_loop import ask
 from mes.burnin.compaction import compact_run
 from mes.burnin.judging import is_urgent
+from mes.burnin.meters import ask_meters, load_meters, note_meters, save_meters
 from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInProfile, BurnInRun, Gap, SeriesLimit
 from mes.burnin.phases import plan_of
 from mes.burnin.redfish import BmcAddress, RedfishError, TrayReading, read_trays
@@ -72,7 +73,9 @@ def advance_run(run_id: int) -> bool:
     tick = _claim(run_id)
     if tick is None:
         return False
+    asking = ask_meters(tick)
     tick.said = _poll(tick)
+    note_meters(tick, asking)
     decide(tick)
     return _commit(tick)
 
@@ -91,7 +94,7 @@ def _claimable() -> QuerySet[BurnInRun]:
 
 def _claim(run_id: int) -> Tick | None:
     due = _claimable().filter(pk=run_id)
-    run = due.select_related("profile", "unit__site", "bay").annotate(clock=Now()).first()
+    run = due.select_related("profile", "unit__site", "bay__meter").annotate(clock=Now()).first()
     if run is None:
         return None
     # Runs live on the database's clock: hosts whose clocks differ must not earn soak time between them.
@@ -121,7 +124,7 @@ def _load(run: BurnInRun, *, now: datetime, skew: timedelta) -> Tick:
     stopped = intents.stops_of(run) if run.state == State.STOPPING else {}
     plan = plan_of(run.profile, run.profile.phases.all())
     results = results_of(rows) if run.state in HEEDING else {}
-    return Tick(run, rows, limits, names, now, skew, stopped, removed, plan, results)
+    return Tick(run, rows, limits, names, now, skew, stopped, removed, plan, results, load_meters(run))
 
 
 def _poll(tick: Tick) -> dict[int, Said]:
@@ -236,6 +239,7 @@ def _write(tick: Tick) -> None:
         save_polls(readings)
     save_gaps(tick.gaps)
     save_violations(tick.violations)
+    save_meters(tick.meters)
     if tick.said or tick.changes:
         save_attempts(tick.attempts, WRITTEN)
     for intent in tick.intents:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from mes.burnin.comparison import compare_run
+from mes.burnin.energy import energy_of, flags_of, measure_energy
 from mes.burnin.findings import Finding, Rule
 from mes.burnin.limits import bounds, unit_of
 from mes.burnin.models import BurnInAttempt, BurnInRun, Gap, SeriesLimit
@@ -41,11 +42,12 @@ def record_verdict(
     A limit of the route on what was measured may turn a PASSED run into a FAILED one.
     """
     outcome, status = OUTCOMES[state]
+    energy = energy_of(run)
     if state == BurnInRun.State.ABORTED and not run.abort_reason:
         outcome = Outcome.RETEST
     superseded = _superseded(run)
     run.near_misses = find_near_misses(attempts, limits)
-    reasons = [*run.reasons, *_reservations(run, attempts, superseded)]
+    reasons = [*run.reasons, *_reservations(run, attempts, superseded), *flags_of(energy)]
     test = record_judged_test(
         unit=run.unit,
         result=Result(
@@ -57,8 +59,11 @@ def record_verdict(
             reasons=list(reasons),
             started_at=run.soak_started_at or run.created_at,
             ended_at=at,
-            measurements=measure_attempts(attempts, limits, required=run.profile.required_hours),
-            details=_details(run, attempts, superseded),
+            measurements=[
+                *measure_attempts(attempts, limits, required=run.profile.required_hours),
+                *measure_energy(energy),
+            ],
+            details={**_details(run, attempts, superseded), "energy": energy},
         ),
         configuration=configuration_digest(run.unit),
         by=SYSTEM,
@@ -80,6 +85,7 @@ def record_verdict(
         "reasons": test.reasons,
         "findings": [*run.findings, *_route_findings(run, test, known=reasons)],
         "near_misses": run.near_misses,
+        "energy": energy,
     }
     record(advance(run, f"burn_in.{final}", by=SYSTEM, payload=payload, **changes))
     return test

@@ -26,6 +26,7 @@ from mes.burnin.serializers import (
     BurnInProfileSerializer,
     BurnInRunDetailSerializer,
     BurnInRunSerializer,
+    EnergySerializer,
     PauseRunSerializer,
     ReadingsQuerySerializer,
     ReadingsSerializer,
@@ -38,6 +39,7 @@ from mes.burnin.serializers import (
 from mes.burnin.services import (
     abort_run,
     bays_of,
+    energy_of,
     find_archive,
     pause_run,
     read_series,
@@ -179,6 +181,15 @@ class BurnInRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewset
         since, until = query.get("since"), query.get("until")
         series = read(attempt=attempt, pattern=query["series"], since=since, until=until)
         return {"slot": attempt.slot.name, "number": attempt.number, "series": series}
+
+    @extend_schema(responses={200: EnergySerializer})
+    @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
+    def energy(self, request: Request, uid: str) -> Response:
+        """Read what a run has cost in energy so far, or in all once it has ended."""
+        runs = of_site(
+            BurnInRun.objects.select_related("unit__site", "profile"), request.auth, through="unit__site"
+        )
+        return Response(EnergySerializer(energy_of(get_object_or_404(runs, uid=uid))).data)
 
     def _shown(self, run: BurnInRun) -> dict[str, Any]:
         return dict(BurnInRunDetailSerializer(self.get_queryset().get(pk=run.pk)).data)

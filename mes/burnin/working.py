@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from mes.burnin.intents import Kind
 from mes.burnin.judging import find_medians
+from mes.burnin.meter_models import RunMeter
 from mes.burnin.models import BurnInAttempt, BurnInProfile, BurnInRun, Gap, SeriesLimit, Violation
 from mes.burnin.phases import Step, step_at, told_step
 from mes.burnin.redfish import TrayReading
@@ -52,6 +53,7 @@ class Tick:
     held: frozenset[int] = field(init=False)
     plan: tuple[Step, ...] = ()
     results: Results = field(default_factory=dict)
+    meters: list[RunMeter] = field(default_factory=list)
     said: dict[int, Said] = field(default_factory=dict)
     state: BurnInRun.State | None = None
     changes: list[dict[str, str]] = field(default_factory=list)

@@ -77,7 +77,7 @@ class Row:
 
 def label(name: Name) -> str:
     """Return a row's name in words: `slot RK-1001 A U08`."""
-    return " ".join([name[0], *(text for text in name[1] if text)])
+    return " ".join([name[0], *(str(text) for text in name[1] if text)])
 
 
 class World:

@@ -1,5 +1,6 @@
 """The tables of definition packs: which sections there are, and which columns a row of each has."""
 
+from mes.burnin.meter_models import GridFactor
 from mes.burnin.models import BurnInPhase, BurnInProfile, SeriesLimit
 from mes.cabling.models import CableKind, CablePlan, PlannedCable, PortName
 from mes.cooling.models import Coolant, CoolingPlan, CouplingType
@@ -34,6 +35,14 @@ from mes.shipping.models import PackingRule
 from mes.stations.models import Line, Site, Station
 
 SITE = Table("site", "sites", Site, ("code",), ("name",))
+GRID_FACTOR = Table(
+    "grid factor",
+    "grid_factors",
+    GridFactor,
+    ("site", "valid_from"),
+    ("grams_per_kwh", "source", "assumption"),
+    refers={"site": SITE},
+)
 LINE = Table("line", "lines", Line, ("code",), ("site", "name"), refers={"site": SITE})
 STATION = Table(
     "station", "stations", Station, ("code",), ("line", "name", "work_center"), refers={"line": LINE}
@@ -272,6 +281,7 @@ BURN_IN_PROFILE = Table(
         "gap_policy",
         "gap_seconds",
         "required_tools",
+        "heat_balance_percent",
         "assumption",
     ),
     refers={"part": PART},
@@ -436,6 +446,7 @@ PORT_NAME = Table(
 # In the order in which they are written: a row comes after everything it names.
 TABLES = (
     SITE,
+    GRID_FACTOR,
     LINE,
     STATION,
     QUALIFICATION,

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from mes.simulators.bmc_expand import answer_query
 from mes.simulators.bmc_faults import Fault
 from mes.simulators.bmc_identity import TrayIdentity
+from mes.simulators.bmc_meters import SimulatedMeter
 from mes.simulators.bmc_tray import NOT_ALLOWED, NOT_FOUND, SimulatedTray
 from mes.simulators.http import BadRequest, HttpServer, Request, Response, json_response
 
@@ -27,8 +28,15 @@ class Simulator:
     """Running trays. Use it only inside its event loop; from elsewhere take ``running_simulator``."""
 
     def __init__(self, trays: Iterable[TrayIdentity], *, speed: float = 1.0) -> None:
-        self.trays = {identity.serial: SimulatedTray(identity, speed=speed) for identity in trays}
-        self.servers = {serial: HttpServer(tray.handle) for serial, tray in self.trays.items()}
+        identities = list(trays)
+        self.trays = {
+            identity.serial: SimulatedTray(identity, speed=speed)
+            for identity in identities
+            if not identity.is_meter
+        }
+        self.meters = self._meters([identity for identity in identities if identity.is_meter], speed)
+        self.devices: dict[str, SimulatedTray | SimulatedMeter] = {**self.trays, **self.meters}
+        self.servers = {serial: HttpServer(device.handle) for serial, device in self.devices.items()}
         self.control = HttpServer(self.handle_control)
 
     @property
@@ -40,7 +48,7 @@ class Simulator:
         self, serial: str, fault: str, *, after_seconds: float = 0.0, for_seconds: float | None = None
     ) -> None:
         """Make something go wrong with a tray; "none" clears. Raises KeyError or ValueError when unknown."""
-        self.trays[serial].set_fault(Fault(fault), after_seconds=after_seconds, for_seconds=for_seconds)
+        self.devices[serial].set_fault(Fault(fault), after_seconds=after_seconds, for_seconds=for_seconds)
 
     def swap_neighbours(self, serial: str, port: str, other: str, other_port: str) -> None:
         """Let two ports see each other's neighbour, as when their cables are swapped; KeyError when unknown.
@@ -56,7 +64,7 @@ class Simulator:
 
     def status(self) -> dict[str, dict[str, Any]]:
         """Return port, counts, faults, stress and served reports of each tray by its serial."""
-        return {serial: self._status_of(serial) for serial in self.trays}
+        return {serial: self._status_of(serial) for serial in self.devices}
 
     def handle_control(self, request: Request) -> Response:
         """Answer the control port."""
@@ -80,6 +88,23 @@ class Simulator:
         for server in self.servers.values():
             await server.stop()
 
+    def _meters(self, identities: list[TrayIdentity], speed: float) -> dict[str, SimulatedMeter]:
+        """Return the meters: the shelves share what the trays draw equally, a CDU cools all of them."""
+        shelves = sum(identity.kind == "power_shelf" for identity in identities)
+
+        def drawn() -> float:
+            return sum(tray.host.drawn_watts() for tray in self.trays.values())
+
+        def share() -> float:
+            return drawn() / shelves
+
+        return {
+            identity.serial: SimulatedMeter(
+                identity, load=share if identity.kind == "power_shelf" else drawn, speed=speed
+            )
+            for identity in identities
+        }
+
     def _status_of(self, serial: str) -> dict[str, Any]:
         server = self.servers[serial]
         counts = {
@@ -88,7 +113,7 @@ class Simulator:
             "open_connections": server.open_connections,
             "peak_connections": server.peak_connections,
         }
-        return {"port": server.port, **counts, **self.trays[serial].status()}
+        return {"port": server.port, **counts, **self.devices[serial].status()}
 
     def _swap(self, payload: Mapping[str, Any]) -> Response:
         asked = [str(payload.get(name)) for name in ("tray", "port", "other_tray", "other_port")]
@@ -106,7 +131,7 @@ class Simulator:
             self.set_fault(serial, str(payload.get("fault")), after_seconds=after, for_seconds=duration)
         except (KeyError, TypeError, ValueError) as error:
             raise BadRequest(f"no such tray, fault or time: {error}") from error
-        return json_response({"tray": serial, "faults": self.trays[serial].status()["faults"]})
+        return json_response({"tray": serial, "faults": self.devices[serial].status()["faults"]})
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ class Fault(StrEnum):
     OVERHEAT = "overheat"
     REBOOT = "reboot"
     GARBAGE = "garbage"
+    FLOW_SENSOR = "flow_sensor"
     NONE = "none"
 
 

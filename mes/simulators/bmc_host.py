@@ -103,6 +103,11 @@ class SimulatedHost:
             self._snapshot_key = key
         return replace(self._snapshot, stale=True) if stale else self._snapshot
 
+    def drawn_watts(self) -> float:
+        """Return what the host draws from the busbar now."""
+        self.settle()
+        return self._physics.drawn_watts()
+
     def body(self) -> dict[str, Any]:
         """Return the moving properties of the ComputerSystem resource."""
         stage, since = self._boot_stage()

@@ -17,13 +17,17 @@ class TrayIdentity:
     card that are not named have those of the card. ``neighbours`` maps a network port
     ("IO_Board_0_CX8_0/Port_0", "BMC_0/eth0") to whom it sees: ``{device: LEAF-1, port: "1"}``. Without
     ``reports`` the BMC has no TelemetryService, without ``expand`` it refuses $expand.
+    ("IO_Board_0_CX8_0/Port_0", "BMC_0/eth0") to whom it sees: ``{device: LEAF-1, port: "1"}``.
+
+    A power shelf or a CDU feeds or cools all trays of its simulator; ``flow_l_min`` is what the CDU pumps,
+    ``liquid_share`` how much of the trays' heat goes into it.
     """
 
     serial: str
     part_number: str = "DEMO-COMPUTE-TRAY"
     slot_number: int = 1
     tray_index: int | None = None
-    kind: Literal["compute", "switch"] = "compute"
+    kind: Literal["compute", "switch", "power_shelf", "cdu"] = "compute"
     gpu_uuids: tuple[str, ...] = ()
     board_serials: tuple[str, ...] = ()
     bmc_mac: str = "02:00:00:00:00:01"
@@ -33,6 +37,8 @@ class TrayIdentity:
     neighbours: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     reports: bool = True
     expand: bool = True
+    flow_l_min: float = 150.0
+    liquid_share: float = 1.0
     username: str = "factory"
     password: str = field(default="simulator", repr=False)
 
@@ -67,8 +73,14 @@ class TrayIdentity:
         return self.part_serials.get(name, f"{self.serial}-{name}")
 
     def sensors(self) -> tuple[SensorSpec, ...]:
-        """Return the sensors of this kind of tray."""
-        return compute_sensors() if self.kind == "compute" else switch_sensors()
+        """Return the sensors of this kind of tray; a meter has none."""
+        kinds = {"compute": compute_sensors, "switch": switch_sensors}
+        return kinds[self.kind]() if self.kind in kinds else ()
+
+    @property
+    def is_meter(self) -> bool:
+        """Return whether this is a power shelf or a CDU."""
+        return self.kind in ("power_shelf", "cdu")
 
 
 def spelled_kind(kind: str) -> str:

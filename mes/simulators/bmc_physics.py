@@ -13,6 +13,7 @@ HEAT_LAG_SECONDS = 45.0
 OVERHEAT_MARGIN_CELSIUS = 6.0
 LEAKING_VOLTS = 0.62
 UNPOWERED_SHARE = 0.04
+TOTAL_POWER = "Chassis_0_TotalHSC_Power_0"
 
 
 @dataclass(slots=True)
@@ -61,6 +62,10 @@ class TrayPhysics:
         target = self.load if self.stressed and self.powered else 0.0
         self._power.follow(target, elapsed)
         self._heat.follow(target, elapsed)
+
+    def drawn_watts(self) -> float:
+        """Return what the tray draws in all, without the noise of its sensor."""
+        return sum(self._level(sensor) for sensor in self.sensors if sensor.name == TOTAL_POWER)
 
     def read(self, faults: Collection[Fault]) -> dict[str, float]:
         """Return the reading of every sensor by name; a sensor that reads nothing gives NaN."""

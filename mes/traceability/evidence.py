@@ -146,6 +146,7 @@ def _burn_in_row(run: BurnInRun, paths: Paths) -> Row:
         "created_at": run.created_at,
         "soak_started_at": run.soak_started_at,
         "ended_at": run.ended_at,
+        "energy": run.energy or None,
         "attempts": [_attempt_row(attempt) for attempt in run.attempts.all()],
     }
 

@@ -148,6 +148,15 @@ def taken_out(unit: Unit) -> Iterator[None]:
         put(placed.parent, placed.slot.name, unit)
 
 
+ENERGY: dict[str, Any] = {
+    **{"source": "power shelves", "kwh": 12.5, "rack_kwh": 20.25, "psu_efficiency_percent": 97.25},
+    "shelves": [{"slot": "U03", "kwh_in": 12.5, "kwh_out": 12.15, "efficiency_percent": 97.25}],
+    "heat": {"coolant": "PG25", "kwh": 10.5, "difference_percent": -14.5, "flagged": True},
+    "co2": {"kg": 4.5, "grams_per_kwh": 366.2, "valid_from": "2023-01-01", "source": "a registry"},
+    "remarks": ["Not metered, and in no figure: 7 s."],
+}
+
+
 def burn_in(rack: Rack, *, time_scale: float = 1, state: str = "passed") -> BurnInRun:
     """Put a burn-in on record: 24 h asked for and credited, one tray with a gap."""
     profile = BurnInProfile.objects.create(
@@ -170,6 +179,7 @@ def burn_in(rack: Rack, *, time_scale: float = 1, state: str = "passed") -> Burn
         reasons=["Both trays soaked for 24 h."],
         findings=[finding.as_json() for finding in (HOT, LEAK)] if state == "failed" else [],
         near_misses=[NEAR],
+        energy=ENERGY,
     )
     for placed in Installation.objects.live().filter(parent=rack.unit).select_related("slot"):
         attempt = BurnInAttempt.objects.create(

@@ -330,6 +330,8 @@ def test_pdf_shows_every_unit_test_and_digest(rack: Rack, tmp_path: Path) -> Non
     assert RACK_TEST in text
     assert "COMPLETE, WITH RESERVATIONS" in text
     assert "TIME WAS ACCELERATED 7,200 times" in text
+    for figure in ("12.5 kWh", "97.25 %", "-14.5 %", "4.5 kg at 366.2 g/kWh", "in no figure: 7 s"):
+        assert figure in text
     assert "PCIe is Warn: slow." in text.split("Burn-in")[-1]
 
 
