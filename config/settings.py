@@ -247,10 +247,11 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
+BURNIN_DISPATCH_SECONDS = float(os.environ.get("BURNIN_DISPATCH_SECONDS") or 1)
 CELERY_BEAT_SCHEDULE = {
     "dispatch-burn-in": {
         "task": "mes.burnin.tasks.dispatch",
-        "schedule": schedule(run_every=float(os.environ.get("BURNIN_DISPATCH_SECONDS", "1"))),
+        "schedule": schedule(run_every=BURNIN_DISPATCH_SECONDS),
         "options": {"expires": 5},
     },
     "dispatch-port-polls": {
