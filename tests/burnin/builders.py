@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from django.db.models import F
@@ -18,6 +19,7 @@ from mes.racks.services import install_unit
 from mes.serials.models import Unit
 from mes.simulators.bmc import SimulatorThread, running_simulator
 from mes.simulators.bmc_identity import TrayIdentity
+from mes.simulators.bmc_log import ServedLog
 from tests.builders import TESTER, make_part, make_route, make_unit, ordered_unit, release
 
 PROCEDURE = "rack_burn_in"
@@ -141,11 +143,21 @@ class Bench:
 
 
 @contextmanager
-def bench(trays: int = 2, *, limits: tuple[dict[str, Any], ...] = LIMITS, **profile: Any) -> Iterator[Bench]:
-    """Run a rack of simulated trays whose run is queued."""
+def bench(
+    trays: int = 2,
+    *,
+    limits: tuple[dict[str, Any], ...] = LIMITS,
+    log: Path | None = None,
+    speed: float = 1.0,
+    **profile: Any,
+) -> Iterator[Bench]:
+    """Run a rack of simulated trays whose run is queued; what they serve goes to ``log``."""
     rack, units = make_rack(trays)
     identities = [TrayIdentity(unit.serial, slot_number=number) for number, unit in enumerate(units, start=1)]
-    with running_simulator(identities) as simulator:
+    with (
+        ServedLog(log) if log else nullcontext() as served,
+        running_simulator(identities, speed=speed, log=served) as simulator,
+    ):
         for unit in units:
             url = simulator.url(unit.serial)
             set_bmc(unit=unit, url=url, username="factory", password="simulator", by=TESTER)
