@@ -271,6 +271,10 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 CABLING_POLL_SECONDS = float(os.environ.get("CABLING_POLL_SECONDS") or 300)
+if CELERY_BROKER_URL.startswith(("redis://", "rediss://")):
+    # No task here needs to be delivered twice. With kombu's record of unacknowledged messages a worker that
+    # loses Redis in the middle of a task tries to put it back over the lost connection, and dies of it.
+    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {"ack_emulation": False}
 if CELERY_BROKER_URL == EMBEDDED_BROKER:
     BROKER_DIR = DATA_DIR / "broker"
     for folder in ("messages", "control"):

@@ -35,6 +35,7 @@ class KeptPoll:
     at: datetime
     value: float | None
     good: bool
+    report: dict[str, Any]
 
 
 def check_run(rig: Bench, log: Path, state: str = "passed") -> BurnInRun:
@@ -60,33 +61,42 @@ def check_attempts(rig: Bench, log: Path, profile: BurnInProfile | None = None) 
         _check_attempt(attempt, profile or run.profile, soaked)
 
 
-def kept_polls(attempt: BurnInAttempt) -> list[tuple[datetime, float | None]]:
-    [series] = read_series(attempt=attempt, pattern=SERIES)
-    assert len(series.points) < 500, "points stand for more than one poll each"
-    return [(point.at, point.low) for point in series.points]
+def kept_polls(attempt: BurnInAttempt, series: str = SERIES) -> list[tuple[datetime, float | None]]:
+    """Return when a tray was polled, and the value of one series in each poll."""
+    [found] = read_series(attempt=attempt, pattern=series)
+    assert len(found.points) < 500, "points stand for more than one poll each"
+    return [(point.at, point.low) for point in found.points]
 
 
-def match(kept: list[tuple[datetime, float | None]], served: list[dict[str, Any]]) -> list[KeptPoll]:
+def match(
+    kept: list[tuple[datetime, float | None]],
+    served: list[dict[str, Any]],
+    report: str = REPORT,
+    series: str = SERIES,
+) -> list[KeptPoll]:
     """Return the polls with what was served in each; fails for a poll without a report of its own."""
-    reports = [entry for entry in served if entry["what"] == "report" and entry["name"] == REPORT]
+    reports = [entry for entry in served if entry["what"] == "report" and entry["name"] == report]
     systems = [entry for entry in served if entry["what"] == "system"]
     used: set[int] = set()
     polls = []
     for at, value in kept:
-        number = next(
-            (n for n, entry in enumerate(reports) if n not in used and _is_of(entry, at, value)), None
+        fitting = (
+            number
+            for number, entry in enumerate(reports)
+            if number not in used and _is_of(entry, series, at, value)
         )
+        number = next(fitting, None)
         assert number is not None, f"the poll of {at} with {value} is of no report of its own"
         used.add(number)
         stress = next(entry["stress"] for entry in systems if time_of(entry) >= at)
-        polls.append(KeptPoll(at, value, good=stress and value is not None))
+        polls.append(KeptPoll(at, value, stress and value is not None, reports[number]))
     return polls
 
 
-def _is_of(entry: dict[str, Any], at: datetime, value: float | None) -> bool:
+def _is_of(entry: dict[str, Any], series: str, at: datetime, value: float | None) -> bool:
     if not at <= time_of(entry) <= at + LONGEST_POLL:
         return False
-    sent = None if entry["stale"] else entry["values"][SERIES]
+    sent = None if entry["stale"] else entry["values"][series]
     if sent is None or value is None:
         return sent is value
     return bool(struct.unpack("<f", struct.pack("<f", sent))[0] == pytest.approx(value, abs=1e-6))

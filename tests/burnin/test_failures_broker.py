@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
 ]
 KILLS = 20
-QUEUE, UNACKNOWLEDGED = "celery", "unacked"
+QUEUE = "celery"
 SHORT: dict[str, Any] = {
     "poll_seconds": 0.1,
     "poll_timeout_seconds": 1,
@@ -168,9 +168,11 @@ def duplicate(programs: Programs, broker: Redis, log: Path, patches: str, count:
         before = {attempt.pk: attempt.polls.count() for attempt in rig.run.attempts.all()}
         BurnInRun.objects.update(next_due_at=rig.run.created_at)
         send_ticks(rig, broker, count)
-        for _ in range(2):
-            programs.worker(patches=patches)
-        wait_until(lambda: not broker.client.exists(QUEUE, UNACKNOWLEDGED), 60, programs.logs)
+        workers = [programs.worker(patches=patches) for _ in range(2)]
+        wait_until(lambda: not broker.client.exists(QUEUE), 60, programs.logs)
+        for worker in workers:
+            worker.send_signal(signal.SIGTERM)
+        assert [worker.wait(30) for worker in workers] == [0, 0]
         check_attempts(rig, log)
     return [attempt.polls.count() - before[attempt.pk] for attempt in BurnInAttempt.objects.all()]
 
