@@ -1,4 +1,4 @@
-"""A rack of 24 simulated trays soaked for 72 hours in about a minute, computed again from the log of its trays.
+"""A rack of 24 simulated trays soaked for 72 hours in about a minute, computed again from their log.
 
 python benchmarks/burnin_72h.py [TRAYS [SECONDS]]
 

@@ -158,7 +158,7 @@ def test_a_run_that_lived_in_messages_would_be_lost_with_the_broker(
 def send_ticks(rig: Bench, broker: Redis, count: int) -> None:
     with current_app.connection_for_write(broker.url) as door:
         for _ in range(count):
-            advance.apply_async(args=(rig.run.pk,), connection=door)
+            current_app.send_task(advance.name, args=(rig.run.pk,), connection=door)
 
 
 def duplicate(programs: Programs, broker: Redis, log: Path, patches: str, count: int) -> list[int]:
