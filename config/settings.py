@@ -248,10 +248,11 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
+BURNIN_DISPATCH_SECONDS = float(os.environ.get("BURNIN_DISPATCH_SECONDS") or 1)
 CELERY_BEAT_SCHEDULE = {
     "dispatch-burn-in": {
         "task": "mes.burnin.tasks.dispatch",
-        "schedule": schedule(run_every=float(os.environ.get("BURNIN_DISPATCH_SECONDS", "1"))),
+        "schedule": schedule(run_every=BURNIN_DISPATCH_SECONDS),
         "options": {"expires": 5},
     },
     "compact-samples": {
@@ -283,6 +284,10 @@ CELERY_BEAT_SCHEDULE = {
 BURNIN_ARCHIVE_DAYS = float(os.environ.get("BURNIN_ARCHIVE_DAYS") or "inf")
 BURNIN_BMC_CONNECTIONS = int(os.environ.get("BURNIN_BMC_CONNECTIONS") or 4)
 CABLING_POLL_SECONDS = float(os.environ.get("CABLING_POLL_SECONDS") or 300)
+if CELERY_BROKER_URL.startswith(("redis://", "rediss://")):
+    # No task here needs to be delivered twice. With kombu's record of unacknowledged messages a worker that
+    # loses Redis in the middle of a task tries to put it back over the lost connection, and dies of it.
+    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {"ack_emulation": False}
 if CELERY_BROKER_URL == EMBEDDED_BROKER:
     BROKER_DIR = DATA_DIR / "broker"
     for folder in ("messages", "control"):

@@ -2,11 +2,10 @@
 
 from celery import shared_task
 
+from mes.burnin import advancing, compaction, intents, tick
 from mes.burnin import archive as archives
-from mes.burnin import compaction, intents, tick
 
 EXPIRES_SECONDS = 10
-MOST_STEPS = 4
 
 
 @shared_task
@@ -20,11 +19,8 @@ def dispatch() -> None:
 
 @shared_task
 def advance(run_id: int) -> None:
-    """Bring one run on as far as it is due, and tell the trays at once what that decided."""
-    for _ in range(MOST_STEPS):
-        if not tick.advance_run(run_id):
-            return
-        intents.deliver_due()
+    """Bring one run on as far as it is due."""
+    advancing.advance(run_id)
 
 
 @shared_task

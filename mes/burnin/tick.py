@@ -62,7 +62,7 @@ logger = logging.getLogger(__name__)
 
 def due_runs() -> list[int]:
     """Return the primary keys of the runs that a tick could claim now, longest due first."""
-    return list(_claimable().order_by("next_due_at").values_list("pk", flat=True))
+    return list(claimable().order_by("next_due_at").values_list("pk", flat=True))
 
 
 def advance_run(run_id: int) -> bool:
@@ -85,7 +85,8 @@ def lease_seconds(profile: BurnInProfile) -> float:
     return LEASE_MARGIN_SECONDS + 3 * profile.poll_timeout_seconds
 
 
-def _claimable() -> QuerySet[BurnInRun]:
+def claimable() -> QuerySet[BurnInRun]:
+    """Return the runs that are due and that nobody holds, on the database's clock."""
     # Written as the condition of the partial index is, so that PostgreSQL uses it.
     return BurnInRun.objects.exclude(state__in=["passed", "failed", "aborted"]).filter(
         Q(lease_until__isnull=True) | Q(lease_until__lte=Now()), next_due_at__lte=Now()
@@ -93,7 +94,7 @@ def _claimable() -> QuerySet[BurnInRun]:
 
 
 def _claim(run_id: int) -> Tick | None:
-    due = _claimable().filter(pk=run_id)
+    due = claimable().filter(pk=run_id)
     run = due.select_related("profile", "unit__site", "bay__meter").annotate(clock=Now()).first()
     if run is None:
         return None

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from mes.simulators.bmc_expand import answer_query
 from mes.simulators.bmc_faults import Fault
 from mes.simulators.bmc_identity import TrayIdentity
+from mes.simulators.bmc_log import ServedLog, ignore
 from mes.simulators.bmc_meters import SimulatedMeter
 from mes.simulators.bmc_tray import NOT_ALLOWED, NOT_FOUND, SimulatedTray
 from mes.simulators.http import BadRequest, HttpServer, Request, Response, json_response
@@ -27,10 +28,14 @@ T = TypeVar("T")
 class Simulator:
     """Running trays. Use it only inside its event loop; from elsewhere take ``running_simulator``."""
 
-    def __init__(self, trays: Iterable[TrayIdentity], *, speed: float = 1.0) -> None:
+    def __init__(
+        self, trays: Iterable[TrayIdentity], *, speed: float = 1.0, log: ServedLog | None = None
+    ) -> None:
         identities = list(trays)
         self.trays = {
-            identity.serial: SimulatedTray(identity, speed=speed)
+            identity.serial: SimulatedTray(
+                identity, speed=speed, note=log.of(identity.serial) if log else ignore
+            )
             for identity in identities
             if not identity.is_meter
         }
@@ -136,13 +141,18 @@ class Simulator:
 
 @asynccontextmanager
 async def serve_trays(
-    trays: Iterable[TrayIdentity], *, speed: float = 1.0, control_port: int = 0, first_port: int = 0
+    trays: Iterable[TrayIdentity],
+    *,
+    speed: float = 1.0,
+    control_port: int = 0,
+    first_port: int = 0,
+    log: ServedLog | None = None,
 ) -> AsyncIterator[Simulator]:
     """Run simulated trays in this event loop; ``speed`` is simulated seconds per second, for physics only.
 
-    Raises OSError when a port is taken.
+    What they serve is written to ``log``. Raises OSError when a port is taken.
     """
-    simulator = Simulator(trays, speed=speed)
+    simulator = Simulator(trays, speed=speed, log=log)
     try:
         await simulator.start(control_port=control_port, first_port=first_port)
         yield simulator
@@ -227,10 +237,15 @@ class SimulatorThread:
 
 @contextmanager
 def running_simulator(
-    trays: Iterable[TrayIdentity], *, speed: float = 1.0, control_port: int = 0, first_port: int = 0
+    trays: Iterable[TrayIdentity],
+    *,
+    speed: float = 1.0,
+    control_port: int = 0,
+    first_port: int = 0,
+    log: ServedLog | None = None,
 ) -> Iterator[SimulatorThread]:
-    """Run simulated trays in a thread until the block is left; raises OSError when a port is taken."""
-    simulator = Simulator(trays, speed=speed)
+    """Run simulated trays in a thread until the block is left; see serve_trays."""
+    simulator = Simulator(trays, speed=speed, log=log)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="bmc-simulator", daemon=True)
     thread.start()

@@ -11,6 +11,7 @@ from mes.simulators.bmc_expand import answer_query
 from mes.simulators.bmc_faults import Fault
 from mes.simulators.bmc_host import RESET_TYPES, NotPowered, SimulatedHost, Snapshot, stamp
 from mes.simulators.bmc_identity import TrayIdentity
+from mes.simulators.bmc_log import Note, as_sent, ignore
 from mes.simulators.bmc_login import Login
 from mes.simulators.bmc_physics import is_first_leak_detector
 from mes.simulators.bmc_ports import network_port_body, network_ports
@@ -32,6 +33,11 @@ from mes.simulators.http import BadRequest, Outage, Request, Response, json_resp
 STRESS = f"{SYSTEM}/Actions/Oem/RackMES"
 OPEN_PATHS = {("GET", "/redfish"), ("GET", ROOT), ("POST", SESSIONS)}
 GARBAGE = Response(200, b'{"@odata.id": "/redfish/v1/Systems/System_0", "Name": "Sys')
+OUTAGES: dict[Fault, Response | Outage] = {
+    Fault.HANG: Outage.HANG,
+    Fault.VANISH: Outage.RESET,
+    Fault.GARBAGE: GARBAGE,
+}
 UNAUTHORISED = json_response({"error": {"code": "Base.1.18.NoValidSession", "message": "log in first"}}, 401)
 NOT_FOUND = json_response(
     {"error": {"code": "Base.1.18.ResourceMissingAtURI", "message": "no such resource"}}, 404
@@ -52,9 +58,15 @@ class SimulatedTray:
     """The BMC of one tray. Give ``handle`` to an HTTP server; everything runs in that server's event loop."""
 
     def __init__(
-        self, identity: TrayIdentity, *, speed: float = 1.0, clock: Callable[[], float] = time.monotonic
+        self,
+        identity: TrayIdentity,
+        *,
+        speed: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+        note: Note = ignore,
     ) -> None:
         self.identity = identity
+        self._note = note
         self.host = SimulatedHost(identity, speed=speed, clock=clock)
         self.served: dict[str, dict[str, Any]] = {}
         self.neighbours = {name: dict(seen) for name, seen in identity.neighbours.items()}
@@ -95,12 +107,10 @@ class SimulatedTray:
     def handle(self, request: Request) -> Response | Outage:
         """Answer one request, or misbehave as the faults in force demand."""
         faults = self.host.settle()
-        if Fault.HANG in faults:
-            return Outage.HANG
-        if Fault.VANISH in faults:
-            return Outage.RESET
-        if Fault.GARBAGE in faults:
-            return GARBAGE
+        for fault, instead in OUTAGES.items():
+            if fault in faults:
+                self._note("outage", path=request.path, fault=fault)
+                return instead
         if (request.method, request.path) not in OPEN_PATHS and not self._login.allows(request.headers):
             return UNAUTHORISED
         return self._route(request, faults)
@@ -162,6 +172,9 @@ class SimulatedTray:
         body = {**self._tree[SYSTEM], **self.host.body()}
         if Fault.WRONG_SERIAL in faults:
             body["SerialNumber"] = f"OTHER-{self.identity.serial}"
+        self._note(
+            "system", stress=self.host.stress_active, boot=body["LastResetTime"], serial=body["SerialNumber"]
+        )
         return body
 
     def _sensor_body(self, sensor: SensorSpec, faults: frozenset[Fault]) -> Body:
@@ -180,6 +193,8 @@ class SimulatedTray:
 
     def _leak_body(self, path: str, faults: frozenset[Fault]) -> Body | None:
         body = self._tree.get(path)
+        if path == LEAK_DETECTION:
+            self._note("leak_detection", wet=Fault.LEAK in faults)
         if body is None or Fault.LEAK not in faults:
             return body
         if path == LEAK_DETECTION:
@@ -204,7 +219,13 @@ class SimulatedTray:
             "last": stamp(snapshot.at),
             "served_at": stamp(datetime.now(UTC)),
         }
+        if self._note is not ignore:
+            self._note_report(path, name, snapshot)
         return Response(200, _render_report(path, self._reports[path], snapshot))
+
+    def _note_report(self, path: str, name: str, snapshot: Snapshot) -> None:
+        values = as_sent({sensor: snapshot.values[sensor] for sensor, _prefix in self._reports[path]})
+        self._note("report", name=name, stress=self.host.stress_active, stale=snapshot.stale, values=values)
 
     def _open_session(self, request: Request) -> Response:
         payload = request.json()
@@ -226,10 +247,17 @@ class SimulatedTray:
     def _start_stress(self, request: Request) -> Response:
         payload = request.json()
         profile, load = str(payload.get("Profile") or ""), _load_percent(payload)
-        return self._apply_once(_intent_key(payload), lambda: self.host.start_stress(profile, load))
+        key = _intent_key(payload)
+        return self._intend("start_stress", key, lambda: self.host.start_stress(profile, load))
 
     def _stop_stress(self, request: Request) -> Response:
-        return self._apply_once(_intent_key(request.json()), self.host.stop_stress)
+        return self._intend("stop_stress", _intent_key(request.json()), self.host.stop_stress)
+
+    def _intend(self, what: str, key: str, act: Callable[[], None]) -> Response:
+        known = key in self.host.intents
+        answer = self._apply_once(key, act)
+        self._note(what, key=key, applied=not known and answer is not NOT_POWERED)
+        return answer
 
     def _apply_once(self, key: str, act: Callable[[], None]) -> Response:
         if key and key in self.host.intents:

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from django.db.models import F
@@ -18,6 +19,7 @@ from mes.racks.services import install_unit, remove_unit
 from mes.serials.models import Unit
 from mes.simulators.bmc import SimulatorThread, running_simulator
 from mes.simulators.bmc_identity import TrayIdentity
+from mes.simulators.bmc_log import ServedLog
 from tests.builders import TESTER, make_part, make_route, make_unit, ordered_unit, release
 
 PROCEDURE = "rack_burn_in"
@@ -160,12 +162,26 @@ class Bench:
 
 
 @contextmanager
-def bench(trays: int = 2, *, limits: tuple[dict[str, Any], ...] = LIMITS, **profile: Any) -> Iterator[Bench]:
-    """Run a rack of simulated trays whose run is queued; beside it stands a spare for its second slot."""
+def bench(
+    trays: int = 2,
+    *,
+    limits: tuple[dict[str, Any], ...] = LIMITS,
+    log: Path | None = None,
+    speed: float = 1.0,
+    **profile: Any,
+) -> Iterator[Bench]:
+    """Run a rack of simulated trays whose run is queued; beside it stands a spare for its second slot.
+
+    What the trays serve goes to ``log``.
+    """
     rack, units = make_rack(trays)
     spare = make_unit(units[0].part_revision)
     identities = [TrayIdentity(unit.serial, slot_number=number) for number, unit in enumerate(units, start=1)]
-    with running_simulator([*identities, TrayIdentity(spare.serial, slot_number=2)]) as simulator:
+    identities.append(TrayIdentity(spare.serial, slot_number=2))
+    with (
+        ServedLog(log) if log else nullcontext() as served,
+        running_simulator(identities, speed=speed, log=served) as simulator,
+    ):
         for unit in (*units, spare):
             url = simulator.url(unit.serial)
             set_bmc(unit=unit, url=url, username="factory", password="simulator", by=TESTER)

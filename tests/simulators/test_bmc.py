@@ -16,6 +16,7 @@ import pytest
 
 from mes.simulators.bmc import SimulatorThread, running_simulator, serve_tree
 from mes.simulators.bmc_identity import TrayIdentity
+from mes.simulators.bmc_log import ServedLog
 
 R = "/redfish/v1"
 SESSIONS = f"{R}/SessionService/Sessions"
@@ -183,6 +184,29 @@ def test_the_control_port_plans_faults_and_counts_reports() -> None:
     served = trays["A"]["reports"]["PlatformEnvironmentMetrics_0"]
     assert (served["count"], served["last"]) == (3, report["MetricValues"][0]["Timestamp"])
     assert (trays["A"]["requests"], trays["B"]["requests"]) == (3, 0)
+
+
+def test_the_log_holds_every_report_as_it_was_sent_and_every_request_that_was_not_answered(
+    tmp_path: Path,
+) -> None:
+    path = f"{R}/TelemetryService/MetricReports/PlatformEnvironmentMetrics_0"
+    with (
+        ServedLog(tmp_path / "log") as log,
+        running_simulator([TrayIdentity("A")], log=log) as simulator,
+        client(simulator, "A") as http,
+    ):
+        report = http.get(path).json()
+        stop = f"{R}/Systems/System_0/Actions/Oem/RackMES.StopStress"
+        for _ in range(2):
+            http.post(stop, json={"IntentKey": "k"})
+        simulator.set_fault("A", "garbage")
+        http.get(path)
+        lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [line["what"] for line in lines] == ["report", "stop_stress", "stop_stress", "outage"]
+    sent = {each["MetricProperty"].rpartition("/")[2]: each["MetricValue"] for each in report["MetricValues"]}
+    assert {name: f"{value:.6f}" for name, value in lines[0]["values"].items()} == sent
+    assert [line["applied"] for line in lines[1:3]] == [True, False]
+    assert (lines[3]["path"], lines[3]["fault"], lines[3]["tray"]) == (path, "garbage", "A")
 
 
 @pytest.mark.parametrize(

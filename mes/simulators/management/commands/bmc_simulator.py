@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from mes.simulators.bmc import Simulator, serve_trays, serve_tree
 from mes.simulators.bmc_identity import TrayIdentity
+from mes.simulators.bmc_log import ServedLog
 
 
 class Command(BaseCommand):
@@ -30,6 +31,7 @@ class Command(BaseCommand):
             "--first-port", type=int, default=0, help="port of the first tray (0: any for each)"
         )
         parser.add_argument("--speed", type=float, default=1.0, help="simulated seconds per second")
+        parser.add_argument("--log", type=Path, help="append what is served to this file, as JSON lines")
         parser.add_argument("--tree", type=Path, help="also serve this captured {path: body} tree as it is")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -44,7 +46,9 @@ class Command(BaseCommand):
         stopped = _stop_event()
         ports = {"control_port": options["control_port"], "first_port": options["first_port"]}
         async with AsyncExitStack() as stack:
-            simulator = await stack.enter_async_context(serve_trays(trays, speed=options["speed"], **ports))
+            log = stack.enter_context(_open_log(options["log"])) if options["log"] else None
+            serving = serve_trays(trays, speed=options["speed"], log=log, **ports)
+            simulator = await stack.enter_async_context(serving)
             ready = _ready(simulator)
             if tree is not None:
                 ready["tree"] = (await stack.enter_async_context(serve_tree(tree))).port
@@ -55,6 +59,13 @@ class Command(BaseCommand):
 
 def _ready(simulator: Simulator) -> dict[str, Any]:
     return {"control": simulator.control.port, "trays": simulator.ports}
+
+
+def _open_log(path: Path) -> ServedLog:
+    try:
+        return ServedLog(path)
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error}") from error
 
 
 def _stop_event() -> asyncio.Event:
