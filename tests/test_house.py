@@ -12,9 +12,16 @@ from django.core.management import call_command
 from django.db.models import ForeignKey, ManyToManyField, OneToOneField
 
 ROOT = Path(__file__).resolve().parents[1]
-DOORS = {"models", "services"}
+DOORS = {"models", "meter_models", "services"}
 # They only read and answer.
-READERS = {"serials.barcodes", "testing.ocp", "testing.tools", "ledger.verification", "ledger.serializers"}
+READERS = {
+    "serials.barcodes",
+    "testing.ocp",
+    "testing.tools",
+    "ledger.verification",
+    "ledger.serializers",
+    "burnin.coolants",
+}
 
 
 def layers() -> dict[str, int]:

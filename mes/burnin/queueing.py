@@ -5,6 +5,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from mes.burnin.bays import require_bay
+from mes.burnin.metering import open_meters
 from mes.burnin.models import BurnInAttempt, BurnInBay, BurnInProfile, BurnInRun
 from mes.burnin.soak_clock import continued_seconds
 from mes.errors import RuleViolation
@@ -57,6 +58,7 @@ def start_run(
     if retest_of is not None:
         _take_over(retest_of, attempts, trays)
     BurnInAttempt.objects.bulk_create(attempts)
+    open_meters(run)
     payload: dict[str, Any] = {
         "unit": str(unit.uid),
         "profile": str(profile),

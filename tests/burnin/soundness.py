@@ -3,7 +3,8 @@
 It shares nothing with the code that judges. How a poll is matched with what the simulator served: the time
 of a poll is our clock when the poll began, moved to the database's clock, between the claim of the tick and
 its first request. The report that belongs to it is therefore the first one served at or after that time whose
-value is the same. A tick that died, or was discarded, leaves reports that belong to no poll.
+values are the same: all that can tell, for a sensor reads in steps and may well read the same twice. A tick
+that died, or was discarded, leaves reports that belong to no poll.
 """
 
 import struct
@@ -25,7 +26,9 @@ from tests.burnin.rig import read_log, time_of
 
 SERIES = "HGX_GPU_0_TEMP_0"
 REPORT = "HGX_PlatformEnvironmentMetrics_0"
+TELLING = "HGX_GPU_?_*"
 LONGEST_POLL = timedelta(seconds=10)
+Values = dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -61,42 +64,44 @@ def check_attempts(rig: Bench, log: Path, profile: BurnInProfile | None = None) 
         _check_attempt(attempt, profile or run.profile, soaked)
 
 
-def kept_polls(attempt: BurnInAttempt, series: str = SERIES) -> list[tuple[datetime, float | None]]:
-    """Return when a tray was polled, and the value of one series in each poll."""
-    [found] = read_series(attempt=attempt, pattern=series)
-    assert len(found.points) < 500, "points stand for more than one poll each"
-    return [(point.at, point.low) for point in found.points]
+def kept_polls(attempt: BurnInAttempt, pattern: str = TELLING) -> list[tuple[datetime, Values]]:
+    """Return when a tray was polled, and the values of some series in each poll."""
+    polls: dict[datetime, Values] = {}
+    for series in read_series(attempt=attempt, pattern=pattern):
+        assert len(series.points) < 500, "points stand for more than one poll each"
+        for point in series.points:
+            polls.setdefault(point.at, {})[series.name] = point.low
+    return sorted(polls.items())
 
 
 def match(
-    kept: list[tuple[datetime, float | None]],
-    served: list[dict[str, Any]],
-    report: str = REPORT,
-    series: str = SERIES,
+    kept: list[tuple[datetime, Values]], served: list[dict[str, Any]], report: str = REPORT
 ) -> list[KeptPoll]:
     """Return the polls with what was served in each; fails for a poll without a report of its own."""
     reports = [entry for entry in served if entry["what"] == "report" and entry["name"] == report]
     systems = [entry for entry in served if entry["what"] == "system"]
     used: set[int] = set()
     polls = []
-    for at, value in kept:
+    for at, values in kept:
         fitting = (
-            number
-            for number, entry in enumerate(reports)
-            if number not in used and _is_of(entry, series, at, value)
+            number for number, entry in enumerate(reports) if number not in used and _is_of(entry, at, values)
         )
-        number = next(fitting, None)
-        assert number is not None, f"the poll of {at} with {value} is of no report of its own"
+        number, value = next(fitting, None), values.get(SERIES)
+        assert number is not None, f"the poll of {at} with {values} is of no report of its own"
         used.add(number)
         stress = next(entry["stress"] for entry in systems if time_of(entry) >= at)
         polls.append(KeptPoll(at, value, stress and value is not None, reports[number]))
     return polls
 
 
-def _is_of(entry: dict[str, Any], series: str, at: datetime, value: float | None) -> bool:
+def _is_of(entry: dict[str, Any], at: datetime, values: Values) -> bool:
     if not at <= time_of(entry) <= at + LONGEST_POLL:
         return False
-    sent = None if entry["stale"] else entry["values"][series]
+    sent = {} if entry["stale"] else entry["values"]
+    return all(_is_same(sent.get(series), value) for series, value in values.items())
+
+
+def _is_same(sent: float | None, value: float | None) -> bool:
     if sent is None or value is None:
         return sent is value
     return bool(struct.unpack("<f", struct.pack("<f", sent))[0] == pytest.approx(value, abs=1e-6))
