@@ -78,8 +78,8 @@ def liquid_share(children: Iterable[Installation]) -> float | None:
     Power shelves are left out, for their losses come before what they give out. None where nothing is known.
     """
     loads = [each.child.part_revision for each in children if not _is_shelf(each)]
-    liquid = sum(revision.heat_liquid_w or 0.0 for revision in loads)
-    air = sum(revision.heat_air_w or 0.0 for revision in loads)
+    liquid = sum(float(revision.heat_liquid_w or 0) for revision in loads)
+    air = sum(float(revision.heat_air_w or 0) for revision in loads)
     return liquid / (liquid + air) if liquid else None
 
 

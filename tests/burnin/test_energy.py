@@ -1,6 +1,7 @@
 """What a run costs in energy: integrated by hand, and metered over sockets; a late tick adds none."""
 
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -11,12 +12,13 @@ from mes.burnin.meter_models import GridFactor, RunMeter
 from mes.burnin.meters import SHELVES, note_heat, note_power
 from mes.burnin.models import BurnInBay, BurnInProfile, BurnInRun
 from mes.burnin.redfish_meters import CoolantReading
-from mes.burnin.services import set_bay_meter, set_bmc, set_shelf_meter
+from mes.burnin.services import set_bay_meter, set_bmc, set_shelf_meter, start_run
+from mes.racks.services import install_unit
 from mes.serials.models import Unit
 from mes.simulators.bmc import running_simulator
 from mes.simulators.bmc_identity import TrayIdentity
 from mes.stations.models import Site
-from tests.builders import TESTER, make_part, make_unit
+from tests.builders import TESTER, make_assembly, make_part, make_revision, make_unit
 from tests.burnin.builders import Bench, bench, make_profile, make_rack
 from tests.burnin.test_fencing import overtaken_tick
 
@@ -127,3 +129,20 @@ def test_shelf_and_coolant_are_metered_over_sockets() -> None:
     assert 90 < energy["psu_efficiency_percent"] < 98
     assert energy["shelves"][0]["kwh_in"] == pytest.approx(energy["shelves"][0]["counter_kwh"], rel=0.1)
     assert abs(energy["heat"]["difference_percent"]) < 10 and not energy["heat"]["flagged"]
+
+
+@pytest.mark.django_db
+def test_a_run_meters_the_shelves_that_are_installed_and_knows_the_share_of_liquid() -> None:
+    tray_part, shelf_part = make_part("compute_tray", level=10), make_part("power_shelf", level=10)
+    watts = {"heat_liquid_w": Decimal("900.0"), "heat_air_w": Decimal("100.0")}
+    tray_revision = make_revision(tray_part.part, "B", **watts)
+    shelf_revision = make_revision(shelf_part.part, "B", heat_air_w=Decimal("500.0"))
+    rack_revision = make_assembly("rack", level=11, takes={"C1": tray_revision, "PS1": shelf_revision})
+    rack, tray, shelf = make_unit(rack_revision), make_unit(tray_revision), make_unit(shelf_revision)
+    for slot, child in zip(rack_revision.slots.order_by("name"), (tray, shelf), strict=True):
+        install_unit(parent=rack, slot=slot, child=child, by=TESTER)
+    set_bmc(unit=tray, url="http://127.0.0.1:9", username="", password="", by=TESTER)
+    run = start_run(unit=rack, profile=make_profile(rack_revision), by=TESTER)
+    trays, metered = RunMeter.objects.filter(run=run).order_by("pk")
+    assert trays.role == "trays" and trays.liquid_share == pytest.approx(0.9)
+    assert (metered.role, metered.name, metered.unit) == ("power_shelf", "PS1", shelf)
