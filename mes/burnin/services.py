@@ -15,7 +15,7 @@ from mes.burnin.comparison import compare_run, stored_comparison
 from mes.burnin.energy import energy_of
 from mes.burnin.judging import matches
 from mes.burnin.limits import find_contradictions, kind_of, require_consistent
-from mes.burnin.metering import set_bay_meter, set_shelf_meter
+from mes.burnin.metering import liquid_share, set_bay_meter, set_shelf_meter
 from mes.burnin.models import BmcEndpoint
 from mes.burnin.phase_rules import PHASE_COLUMNS, find_phase_faults, require_sound_phases
 from mes.burnin.plotting import Window
@@ -66,6 +66,7 @@ __all__ = [
     "find_phase_faults",
     "is_abortable",
     "kind_of",
+    "liquid_share",
     "matches",
     "pause_run",
     "post_result",

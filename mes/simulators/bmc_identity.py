@@ -17,7 +17,6 @@ class TrayIdentity:
     card that are not named have those of the card. ``neighbours`` maps a network port
     ("IO_Board_0_CX8_0/Port_0", "BMC_0/eth0") to whom it sees: ``{device: LEAF-1, port: "1"}``. Without
     ``reports`` the BMC has no TelemetryService, without ``expand`` it refuses $expand.
-    ("IO_Board_0_CX8_0/Port_0", "BMC_0/eth0") to whom it sees: ``{device: LEAF-1, port: "1"}``.
 
     A power shelf or a CDU feeds or cools all trays of its simulator; ``flow_l_min`` is what the CDU pumps,
     ``liquid_share`` how much of the trays' heat goes into it.

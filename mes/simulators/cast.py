@@ -16,6 +16,7 @@ from mes.stations.services import Role, calibrate_tool, enroll_device, grant_rol
 DEMO = Actor(person="demo")
 TORQUED = ("TRAY-BUILD", "RACK-MECHANICAL")
 OVERDUE_TOOL = "DEMO-TD-OVERDUE"
+BAY = "DEMO-BAY-1"
 LEAK_TESTER, SAFETY_ANALYZER = "DEMO-LT-1", "DEMO-SA-1"
 INSTRUMENTS = {LEAK_TESTER: "leak_tester", SAFETY_ANALYZER: "safety_analyzer"}
 SCANNERS = {
@@ -98,7 +99,7 @@ def demo_instruments() -> None:
 def demo_bay() -> None:
     """Add a burn-in bay with room for one rack at a time."""
     facts = {"site": Site.objects.get(code="DEMO"), "positions": 1, "power_kw": 142, "coolant_lpm": 200}
-    BurnInBay.objects.get_or_create(code="DEMO-BAY-1", defaults=facts)
+    BurnInBay.objects.get_or_create(code=BAY, defaults=facts)
 
 
 def demo_witnesses(people: int) -> list[dict[str, str]]:

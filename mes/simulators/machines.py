@@ -7,12 +7,13 @@ from typing import Any
 
 import httpx
 
+from mes.burnin.services import liquid_share
 from mes.cabling.models import CablePlan
 from mes.products.models import FirmwareBaseline, Slot
-from mes.racks.services import AsBuilt, as_built
+from mes.racks.services import AsBuilt, as_built, live_children
 from mes.serials.models import Unit
 from mes.simulators.bmc_parts import told_parts
-from mes.simulators.cast import new_password
+from mes.simulators.cast import BAY, new_password
 from mes.simulators.children import Children
 from mes.simulators.floor import Supervisor
 
@@ -21,6 +22,7 @@ EXCHANGED = ("U10", "U11")  # the tray scanned into the one sits in the other
 CROSSED = ("U12-NIC1", "U12-NIC2")  # the cables whose far ends are swapped
 BEHIND = "U13"  # the tray with an old firmware
 SWITCH, SHELF = "oob_switch", "power_shelf"
+CDU, COOLANT_LPM = "DEMO-CDU-1", 150.0
 
 
 class Machines:
@@ -30,6 +32,7 @@ class Machines:
         self.rack, self.baseline, self.children = rack, baseline, children
         self.seen = physical_links(rack)
         self.trays = self._trays()
+        self.meters = self._meters()
         self.ports, control = self._start(speed)
         self._control = httpx.Client(base_url=f"http://127.0.0.1:{control}/simulator/", timeout=30)
         self.fault(self.serial_at(BEHIND), "old_firmware")
@@ -53,6 +56,15 @@ class Machines:
             "password": new_password(),
         }
 
+    def _meters(self) -> list[dict[str, Any]]:
+        """Return the meters of the power shelves, and that of the CDU that cools the rack in its bay."""
+        share = liquid_share(live_children(unit=self.rack)) or 1.0
+        cdu: dict[str, Any] = {"serial": CDU, "kind": "cdu", "flow_l_min": COOLANT_LPM, "liquid_share": share}
+        shelves: list[dict[str, Any]] = [
+            {"serial": node.unit.serial, "kind": SHELF} for node in self.shelves()
+        ]
+        return [{**meter, "username": "factory", "password": new_password()} for meter in (*shelves, cdu)]
+
     def _neighbours(self, slot: str, kind: str) -> dict[str, dict[str, str]]:
         names = _port_names(self.rack, kind)
         return {
@@ -64,7 +76,7 @@ class Machines:
     def _start(self, speed: int) -> tuple[Mapping[str, int], int]:
         file = self.children.logs.parent / "trays.json"
         file.touch(mode=0o600)
-        file.write_text(json.dumps(self.trays))
+        file.write_text(json.dumps([*self.trays, *self.meters]))
         log = self.children.start(
             "bmcs", "manage.py", "bmc_simulator", "--trays", str(file), "--speed", str(speed)
         )
@@ -75,15 +87,18 @@ class Machines:
         return ready["trays"], ready["control"]
 
     def register(self, supervisor: Supervisor) -> None:
-        """Tell the factory where each BMC answers."""
-        units = {row.serial: row for row in Unit.objects.filter(serial__in=self.ports)}
+        """Tell the factory where each BMC and each meter answers."""
+        units = dict(Unit.objects.filter(serial__in=self.ports).values_list("serial", "uid"))
         for tray in self.trays:
-            body = {
-                "url": f"http://127.0.0.1:{self.ports[tray['serial']]}",
-                "username": tray["username"],
-                "password": tray["password"],
-            }
-            supervisor.call("PUT", f"units/{units[tray['serial']].uid}/bmc/", body)
+            supervisor.call("PUT", f"units/{units[tray['serial']]}/bmc/", self._login(tray))
+        *shelves, cdu = self.meters
+        for shelf in shelves:
+            supervisor.call("PUT", f"units/{units[shelf['serial']]}/meter/", self._login(shelf))
+        supervisor.call("PUT", f"burn-in-bays/{BAY}/meter/", {**self._login(cdu), "coolant": "pg25"})
+
+    def _login(self, machine: dict[str, Any]) -> dict[str, str]:
+        url = f"http://127.0.0.1:{self.ports[machine['serial']]}"
+        return {"url": url, "username": machine["username"], "password": machine["password"]}
 
     def serial_at(self, slot: str) -> str:
         """Return the serial of the tray that was scanned into a slot."""
@@ -120,7 +135,7 @@ class Machines:
         return [node.slot for node in children if node.unit.part_revision.part.kind == SWITCH]
 
     def shelves(self) -> list[AsBuilt]:
-        """Return the power shelves, which have no BMC of their own."""
+        """Return the power shelves, which have a meter but no BMC of their own."""
         children = as_built(unit=self.rack).children
         return [node for node in children if node.unit.part_revision.part.kind == SHELF]
 
