@@ -14,6 +14,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from tqdm import tqdm
 
+from mes.burnin.models import BurnInRun
 from mes.cabling.models import CableConnection
 from mes.definitions.services import load_pack
 from mes.ledger.models import Event
@@ -284,6 +285,16 @@ def next_run() -> str:
     return f"{max((int(number.rsplit('-', 1)[1]) for number in numbers), default=0) + 1:02}"
 
 
+def metered(run: dict[str, Any]) -> str:
+    """Return what a burn-in has cost in energy, in words."""
+    energy = BurnInRun.objects.get(uid=run["uid"]).energy
+    heat = energy["heat"]["difference_percent"]
+    return (
+        f"{energy['kwh']:.2f} kWh metered in {energy['metered_seconds']:.0f} s,"
+        f" PSU efficiency {energy['psu_efficiency_percent']:.1f} %, heat balance {heat:+.1f} %"
+    )
+
+
 def summarize(
     rack: dict[str, str], run: dict[str, Any], report: dict[str, Any], refusals: Refusals, expected: int
 ) -> dict[str, Any]:
@@ -301,6 +312,7 @@ def summarize(
         "events": Event.objects.count(),
         "refusals by code": codes,
         "burn-in": f"{run['state']}, {run['credited_seconds'] / 3600:.0f} h credited",
+        "energy": metered(run),
         "report": os.path.relpath(settings.REPORTS_DIR / made.pdf_file),
         "ledger": f"{ledger.streams} streams, {ledger.events} events",
     }
