@@ -17,6 +17,7 @@ from mes.burnin.judging import matches
 from mes.burnin.limits import find_contradictions, kind_of, require_consistent
 from mes.burnin.metering import liquid_share, set_bay_meter, set_shelf_meter
 from mes.burnin.models import BmcEndpoint
+from mes.burnin.near_misses import find_near_misses
 from mes.burnin.phase_rules import PHASE_COLUMNS, find_phase_faults, require_sound_phases
 from mes.burnin.plotting import Window
 from mes.burnin.port_reading import read_ports
@@ -24,7 +25,7 @@ from mes.burnin.queueing import start_run
 from mes.burnin.redfish import BmcAddress, Component, Inventory, RedfishError, read_inventories
 from mes.burnin.redfish_inventory import told, told_identity
 from mes.burnin.redfish_ports import PortSeen
-from mes.burnin.results import post_result
+from mes.burnin.results import evidence_of, post_result
 from mes.burnin.secrets import encrypt_password
 from mes.burnin.standing import Margin, RunStanding, TrayStanding, closest, read_standing, runs_of
 from mes.burnin.swapping import swap_tray
@@ -60,9 +61,11 @@ __all__ = [
     "compact_due",
     "compare_run",
     "energy_of",
+    "evidence_of",
     "find_address",
     "find_archive",
     "find_contradictions",
+    "find_near_misses",
     "find_phase_faults",
     "is_abortable",
     "kind_of",

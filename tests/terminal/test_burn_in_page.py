@@ -9,7 +9,8 @@ from axe_playwright_python.sync_playwright import Axe
 from django.test import Client
 from playwright.sync_api import Page, expect
 
-from mes.burnin.models import BurnInAttempt, BurnInRun, Gap
+from mes.burnin.findings import Breach
+from mes.burnin.models import BurnInAttempt, BurnInRun, Gap, Violation
 from mes.burnin.tick import advance_run
 from mes.ledger.models import Event
 from tests.builders import make_part, make_unit
@@ -18,6 +19,7 @@ from tests.burnin.test_standing import HOT, after, ended, hotter
 from tests.terminal.floor import Floor, scan
 from tests.terminal.test_elevation_in_browser import log_in
 from tests.terminal.test_unit_pages import office
+from tests.traceability.builders import ENERGY, tool_result
 
 pytestmark = pytest.mark.django_db
 
@@ -92,11 +94,46 @@ def test_a_run_unlike_the_last_racks_says_so() -> None:
     assert re.search(rf"C1 gpu temperature {HOT} max 7\d\.\d+ Cel", page)
 
 
+def test_what_speaks_for_and_against_a_run() -> None:
+    run = make_run(2, polls=4, signal=hotter(27))
+    page = said(office("view_unit"), address(run))
+    near = page[page.index("Near misses Limit") : page.index("Excursions outside a limit")]
+    assert f"level: gpu temperature C1 {HOT}" in near and "≤ 87, 3 of 5 are too many" in near
+    assert "outside, not long enough" in near and "What decided" not in page
+    assert "✓ None." in page and "Results of stress tools" not in page and "Nothing was metered yet." in page
+    attempt = run.attempts.get(slot__name="C1")
+    hot = Breach(run.profile.limits.get(group="gpu temperature"), HOT, 91.5, 3)
+    at = hot_since = run.created_at
+    finding = hot.finding("C1", at).on(attempt, at=at, profile=run.profile)
+    Violation.objects.create(
+        attempt=attempt,
+        limit=hot.limit,
+        series=HOT,
+        from_at=hot_since,
+        to_at=at,
+        samples=3,
+        worst=91.5,
+        worst_at=at,
+        most=3,
+        is_open=True,
+    )
+    tool_result(run)
+    ended(run, "failed")
+    facts = {"findings": [finding.as_json()], "energy": {**ENERGY, "metered_seconds": 40.0}}
+    BurnInRun.objects.filter(pk=run.pk).update(phase="ramp", step=2, **facts)
+    page = said(office("view_unit"), address(run))
+    assert "Phase ramp, step 2" in page
+    assert f"✕ level: gpu temperature C1 {HOT}" in page and "91.5 Cel ≤ 87, 3 of 5 are too many" in page
+    assert re.search(rf"gpu temperature C1 {HOT} \S+ \S+ ✕ goes on 3 91.5", page)
+    assert "C1 dcgm ✓ PASS PCIe is Warn: slow." in page
+    assert "12.500 kWh, told by the power shelves" in page and "✕ -14.5 %" in page and "366.2 g/kWh" in page
+
+
 @pytest.mark.parametrize("trays", [2, 8])
 def test_trays_cost_no_queries(trays: int, django_assert_num_queries: Any) -> None:
     run, client = make_run(trays, polls=3), office("view_unit", "change_burninrun")
     gap_of(run, begin=5, seconds=10)
-    with django_assert_num_queries(14):
+    with django_assert_num_queries(19):
         client.get(address(run))
 
 

@@ -28,6 +28,7 @@ from mes.burnin.services import (
 from mes.serials.models import Unit
 from mes.stations.services import find_paired
 from mes.terminal.rack.access import unit_page
+from mes.terminal.rack.burn_in_evidence import read_evidence
 from mes.terminal.rack.page import unit_response
 
 State = BurnInRun.State
@@ -139,6 +140,7 @@ def _facts(request: HttpRequest, standing: RunStanding) -> dict[str, Any]:
         "charts": [_shown(chart) for chart in _charts(standing, asked, now)],
         "comparison": stored_comparison(run) if ended else None,
         "acts": _acts(request, run),
+        **read_evidence(standing),
     }
 
 
