@@ -117,6 +117,7 @@ def test_what_speaks_for_and_against_a_run() -> None:
         most=3,
         is_open=True,
     )
+    assert "✕ goes on 3 91.5" in said(office("view_unit"), address(run))
     tool_result(run)
     ended(run, "failed")
     facts = {"findings": [finding.as_json()], "energy": {**ENERGY, "metered_seconds": 40.0}}
@@ -124,7 +125,7 @@ def test_what_speaks_for_and_against_a_run() -> None:
     page = said(office("view_unit"), address(run))
     assert "Phase ramp, step 2" in page
     assert f"✕ level: gpu temperature C1 {HOT}" in page and "91.5 Cel ≤ 87, 3 of 5 are too many" in page
-    assert re.search(rf"gpu temperature C1 {HOT} \S+ \S+ ✕ goes on 3 91.5", page)
+    assert re.search(rf"gpu temperature C1 {HOT} \S+ \S+ the end 3 91.5", page)
     assert "C1 dcgm ✓ PASS PCIe is Warn: slow." in page
     assert "12.500 kWh, told by the power shelves" in page and "✕ -14.5 %" in page and "366.2 g/kWh" in page
 
