@@ -11,7 +11,8 @@ from mes.burnin.intents import Kind
 from mes.burnin.models import BurnInAttempt, BurnInPhase, BurnInProfile, Gap
 from mes.burnin.phase_rules import find_phase_faults
 from mes.burnin.phases import credit_after_gap, plan_of, step_at
-from mes.burnin.services import pause_run, resume_run
+from mes.burnin.services import pause_run, require_sound_phases, resume_run
+from mes.errors import RuleViolation
 from mes.ledger.models import Event
 from mes.ledger.verification import verify_ledger
 from mes.testing.models import TestRun
@@ -269,3 +270,16 @@ def test_phase_and_step_are_shown() -> None:
         body = client.get(f"/api/v1/burn-in-runs/{rig.run.uid}/").json()
         assert (body["phase"], body["step"]) == ("warm up", 1)
         assert "warm up, step 1" in client.get("/burn-in/").content.decode()
+
+
+@pytest.mark.django_db
+def test_phases_that_are_no_soak_are_not_released() -> None:
+    of_another = {**TEMPERATURE[0], "phases": ["cool down"]}
+    draft = make_profile(
+        make_rack(1)[0].part_revision, limits=(of_another,), released=False, phases=PHASES, required_hours=2
+    )
+    with pytest.raises(RuleViolation) as refused:
+        require_sound_phases(draft)
+    assert refused.value.code == "phases_unsound"
+    assert "the phases last 1 h, but required_hours is 2" in str(refused.value)
+    assert "no phase is called cool down" in str(refused.value)
