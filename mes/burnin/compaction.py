@@ -6,6 +6,7 @@ poll that comes late is added to its window.
 """
 
 import logging
+import zlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,7 +59,16 @@ def compact_due() -> int:
     """Compact what is older than the current window, of all runs; return how many polls that were."""
     old = Poll.objects.filter(taken_at__lt=_settled_until())
     runs = old.values_list("attempt__run", flat=True).distinct().order_by("attempt__run")
-    return sum(compact_run(run_id) for run_id in list(runs))
+    return sum(_try(run_id) for run_id in list(runs))
+
+
+def _try(run_id: int) -> int:
+    try:
+        return compact_run(run_id)
+    except (ValueError, zlib.error):
+        # The samples of one run that cannot be read must not keep those of all others.
+        logger.exception("the samples of run %s were not compacted", run_id)
+        return 0
 
 
 def compact_run(run_id: int) -> int:

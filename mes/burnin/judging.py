@@ -261,7 +261,7 @@ def is_urgent(reading: TrayReading, limits: Collection[SeriesLimit]) -> bool:
         for sample in reading.samples
         if is_usable(sample) and sample.value is not None
         for limit in stopping
-        if matches(sample.series, limit.pattern)
+        if matches(sample.series, limit.pattern) and _fits(sample, limit)
     )
 
 

@@ -57,6 +57,8 @@ def start_run(
     attempts = [BurnInAttempt(run=run, slot=tray.slot, unit=tray.child) for tray in trays]
     if retest_of is not None:
         _take_over(retest_of, attempts, trays)
+        run.credited_seconds = min(attempt.credited_seconds for attempt in attempts)
+        run.save(update_fields=["credited_seconds"])
     BurnInAttempt.objects.bulk_create(attempts)
     open_meters(run)
     payload: dict[str, Any] = {

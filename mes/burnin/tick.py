@@ -36,6 +36,7 @@ from mes.burnin.violations import save_violations
 from mes.burnin.working import STRESSED, Said, Tick
 from mes.ledger.services import SYSTEM, advance, record
 from mes.racks.models import Installation
+from mes.racks.services import live_children
 from mes.serials.models import Identifier
 
 State = BurnInRun.State
@@ -125,7 +126,28 @@ def _load(run: BurnInRun, *, now: datetime, skew: timedelta) -> Tick:
     stopped = intents.stops_of(run) if run.state == State.STOPPING else {}
     plan = plan_of(run.profile, run.profile.phases.all())
     results = results_of(rows) if run.state in HEEDING else {}
-    return Tick(run, rows, limits, names, now, skew, stopped, removed, plan, results, load_meters(run))
+    tick = Tick(run, rows, limits, names, now, skew, stopped, removed, plan, results, load_meters(run))
+    tick.unlike = _unlike(tick) if run.state == State.JUDGING else []
+    return tick
+
+
+def _unlike(tick: Tick) -> list[str]:
+    """Return in words which trays of the rack are not those that were soaked."""
+    soaked = {attempt.unit_id for attempt in tick.attempts}
+    kinds = list(tick.profile.unit_kinds)
+    inside = live_children(unit=tick.run.unit).filter(child__part_revision__part__kind__in=kinds)
+    return [
+        *(
+            f"{each.slot.name}: {each.unit.serial} is gone."
+            for each in tick.attempts
+            if each.pk in tick.removed
+        ),
+        *(
+            f"{each.slot.name}: {each.child.serial} did not soak."
+            for each in inside
+            if each.child_id not in soaked
+        ),
+    ]
 
 
 def _poll(tick: Tick) -> dict[int, Said]:

@@ -398,7 +398,11 @@ def _judge(tick: Tick) -> None:
         _end_without_verdict(tick, lacking)
         return
     tick.state = _verdict(tick)
-    if tick.state == State.FAILED and not tick.failed():
+    if tick.state == State.PASSED and tick.unlike:
+        tick.state = State.FAILED
+        for text in tick.unlike:
+            _conclude(tick, Finding(Rule.WRONG_TRAY, text, tick.now, profile=str(tick.profile)))
+    elif tick.state == State.FAILED and not tick.failed():
         _conclude(tick, _too_few_hours(tick))
 
 

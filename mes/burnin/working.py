@@ -39,6 +39,7 @@ class Tick:
 
     ``said`` holds by attempt what came back; a tray that is not in it was not asked. ``told_to_stop`` holds
     by unit whether the stop was delivered; ``removed`` the attempts whose tray is in its slot no more.
+    ``unlike`` says at the end what is in the rack otherwise than it was soaked.
     ``held`` are those that had failed before; ``stops_rack``: one failed by what no tray may go on beside.
     """
 
@@ -63,6 +64,7 @@ class Tick:
     intents: list[Intent] = field(default_factory=list)
     stops_rack: bool = False
     has_new_step: bool = False
+    unlike: list[str] = field(default_factory=list)
     _medians: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -82,7 +84,7 @@ class Tick:
     def holds(self) -> bool:
         """Return whether a failed tray is held while the others go on; before anything runs it never is."""
         policy = self.profile.on_failure == BurnInProfile.OnFailure.HOLD
-        return policy and self.run.state in {State.STARTING, State.SOAKING}
+        return policy and self.run.state in {State.STARTING, State.SOAKING, State.PAUSED}
 
     @property
     def endangers_rack(self) -> bool:

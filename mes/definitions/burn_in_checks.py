@@ -13,12 +13,24 @@ def _soak_clocks(world: World) -> Iterator[Problem]:
     """The least that a new tray soaks is a part of the whole soak, and only ``continue`` asks for it."""
     for profile in world.in_pack(BURN_IN_PROFILE):
         least, whole = profile.values.get("swap_min_hours"), profile.values.get("required_hours")
+        if least is None and profile.values.get("soak_clock") == BurnInProfile.SoakClock.CONTINUE:
+            yield profile.problem(
+                "soak_clock 'continue' takes swap_min_hours, the least a new tray soaks", "soak_clock"
+            )
         if least is None or whole is None:
             continue
         if profile.values.get("soak_clock") != BurnInProfile.SoakClock.CONTINUE:
             yield profile.problem("only soak_clock 'continue' takes swap_min_hours", "swap_min_hours")
-        if not 0 <= least <= whole:
-            yield profile.problem(f"swap_min_hours must be from 0 to {whole:g}", "swap_min_hours")
+        if not 0 < least <= whole:
+            yield profile.problem(f"swap_min_hours must be more than 0, at most {whole:g}", "swap_min_hours")
+
+
+def _gap_policies(world: World) -> Iterator[Problem]:
+    """A gap is what lasts longer than ``max_gap_seconds``; a policy for shorter ones would never be asked."""
+    for profile in world.in_pack(BURN_IN_PROFILE):
+        longest = profile.values.get("max_gap_seconds", 60)
+        if (seconds := profile.values.get("gap_seconds")) is not None and seconds < longest:
+            yield profile.problem(f"gap_seconds must be at least max_gap_seconds, {longest:g}", "gap_seconds")
 
 
 def _phases(world: World) -> Iterator[Problem]:
@@ -45,4 +57,9 @@ def _columns(phase: Row) -> dict[str, Any]:
     return {**phase.own_key, **phase.values}
 
 
-BURN_IN_CHECKS: tuple[Callable[[World], Iterator[Problem]], ...] = (_soak_clocks, _phases, _limited_phases)
+BURN_IN_CHECKS: tuple[Callable[[World], Iterator[Problem]], ...] = (
+    _soak_clocks,
+    _gap_policies,
+    _phases,
+    _limited_phases,
+)

@@ -131,7 +131,7 @@ def test_a_stop_that_a_held_tray_did_not_get_is_still_delivered_when_the_run_end
     [
         ("restart_tray", None, 0, 1800),
         ("restart_rack", None, 0, 0),
-        ("continue", None, 1800, 1800),
+        ("continue", None, 0, 1800),
         ("continue", 0.75, 900, 1800),
     ],
 )
@@ -282,3 +282,26 @@ def test_a_swap_over_rest_and_in_the_admin() -> None:
         assert list(rig.run.attempts.filter(slot__name="C2").values_list("state", flat=True)) == [
             *("superseded", "superseded", "pending"),
         ]
+
+
+def test_a_pause_to_swap_a_held_tray_does_not_end_the_run() -> None:
+    with bench(**HOLD) as rig:
+        held(rig)
+        rig.run = pause_run(run=rig.run, reason="to swap C2", by=TESTER, keep_stress=False)
+        rig.tick()
+        rig.tick()
+        assert rig.run.state == "paused"
+        rig.swap()
+        rig.run = resume_run(run=rig.run, by=TESTER)
+        rig.until("soaking")
+
+
+def test_a_tray_that_was_put_in_and_never_soaked_lets_no_rack_pass() -> None:
+    with bench() as rig:
+        rig.soak_to("judging")
+        slot = rig.rack.part_revision.slots.get(name="C2")
+        BurnInAttempt.objects.filter(run=rig.run, slot=slot).update(state="superseded")
+        rig.to_the_end()
+    assert rig.run.state == "failed"
+    assert [finding["rule"] for finding in rig.run.findings] == ["wrong_tray"]
+    assert "did not soak" in rig.run.reasons[0]

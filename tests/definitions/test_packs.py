@@ -204,7 +204,7 @@ BAD = {
     "a longer soak after a swap than before": (
         "required_hours: 72",
         "required_hours: 72\n    soak_clock: continue\n    swap_min_hours: 73 # HERE",
-        "swap_min_hours must be from 0 to 72",
+        "swap_min_hours must be more than 0, at most 72",
     ),
     "phases that are no soak": (
         "    limits:\n      - {group: temperature,",
