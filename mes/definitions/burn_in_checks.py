@@ -14,9 +14,7 @@ def _soak_clocks(world: World) -> Iterator[Problem]:
     for profile in world.in_pack(BURN_IN_PROFILE):
         least, whole = profile.values.get("swap_min_hours"), profile.values.get("required_hours")
         if least is None and profile.values.get("soak_clock") == BurnInProfile.SoakClock.CONTINUE:
-            yield profile.problem(
-                "soak_clock 'continue' takes swap_min_hours, the least a new tray soaks", "soak_clock"
-            )
+            yield profile.problem("soak_clock 'continue' needs swap_min_hours", "soak_clock")
         if least is None or whole is None:
             continue
         if profile.values.get("soak_clock") != BurnInProfile.SoakClock.CONTINUE:

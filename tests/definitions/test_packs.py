@@ -201,6 +201,16 @@ BAD = {
         "required_hours: 72\n    swap_min_hours: 24 # HERE",
         "only soak_clock 'continue' takes swap_min_hours",
     ),
+    "a new tray that would soak for no time": (
+        "required_hours: 72",
+        "required_hours: 72\n    soak_clock: continue # HERE",
+        "soak_clock 'continue' needs swap_min_hours",
+    ),
+    "a gap policy that would never be asked": (
+        "required_hours: 72",
+        "required_hours: 72\n    max_gap_seconds: 60\n    gap_seconds: 20 # HERE",
+        "gap_seconds must be at least max_gap_seconds, 60",
+    ),
     "a longer soak after a swap than before": (
         "required_hours: 72",
         "required_hours: 72\n    soak_clock: continue\n    swap_min_hours: 73 # HERE",
