@@ -286,13 +286,15 @@ def next_run() -> str:
 
 
 def metered(run: dict[str, Any]) -> str:
-    """Return what a burn-in has cost in energy, in words."""
+    """Return what a burn-in has cost in energy, in words; what was not metered is left out."""
     energy = BurnInRun.objects.get(uid=run["uid"]).energy
-    heat = energy["heat"]["difference_percent"]
-    return (
-        f"{energy['kwh']:.2f} kWh metered in {energy['metered_seconds']:.0f} s,"
-        f" PSU efficiency {energy['psu_efficiency_percent']:.1f} %, heat balance {heat:+.1f} %"
-    )
+    figures = {
+        "kWh {:.2f}": energy["kwh"],
+        "PSU efficiency {:.1f} %": energy["psu_efficiency_percent"],
+        "heat balance {:+.1f} %": (energy["heat"] or {}).get("difference_percent"),
+    }
+    told = [words.format(value) for words, value in figures.items() if value is not None]
+    return ", ".join([*told, f"metered for {energy['metered_seconds']:.0f} s"])
 
 
 def summarize(
