@@ -289,7 +289,7 @@ def metered(run: dict[str, Any]) -> str:
     """Return what a burn-in has cost in energy, in words; what was not metered is left out."""
     energy = BurnInRun.objects.get(uid=run["uid"]).energy
     figures = {
-        "kWh {:.2f}": energy["kwh"],
+        "{:.2f} kWh": energy["kwh"],
         "PSU efficiency {:.1f} %": energy["psu_efficiency_percent"],
         "heat balance {:+.1f} %": (energy["heat"] or {}).get("difference_percent"),
     }
