@@ -1,7 +1,7 @@
 """What a limit of a profile judges, how often, and which limits contradict themselves."""
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -32,6 +32,14 @@ class Moment:
 def kind_of(limit: SeriesLimit) -> str:
     """Return what a limit judges."""
     return limit.kind or Kind.LEVEL
+
+
+def limits_by_kind(limits: Iterable[SeriesLimit]) -> dict[str, list[SeriesLimit]]:
+    """Return limits by the kind of unit whose series they judge, in their order."""
+    by_kind: dict[str, list[SeriesLimit]] = {}
+    for limit in limits:
+        by_kind.setdefault(limit.unit_kind, []).append(limit)
+    return by_kind
 
 
 def unit_of(limit: SeriesLimit) -> str:

@@ -14,7 +14,7 @@ from mes.burnin.compaction import compact_due
 from mes.burnin.comparison import compare_run, stored_comparison
 from mes.burnin.energy import energy_of
 from mes.burnin.judging import matches
-from mes.burnin.limits import find_contradictions, kind_of, require_consistent
+from mes.burnin.limits import find_contradictions, kind_of, limits_by_kind, require_consistent
 from mes.burnin.metering import liquid_share, set_bay_meter, set_shelf_meter
 from mes.burnin.models import BmcEndpoint
 from mes.burnin.near_misses import find_near_misses
@@ -69,6 +69,7 @@ __all__ = [
     "find_phase_faults",
     "is_abortable",
     "kind_of",
+    "limits_by_kind",
     "liquid_share",
     "matches",
     "pause_run",

@@ -24,6 +24,7 @@ from mes.burnin.bmc import MEMORIES, find_address
 from mes.burnin.bmc_loop import ask
 from mes.burnin.compaction import compact_run
 from mes.burnin.judging import is_urgent
+from mes.burnin.limits import limits_by_kind
 from mes.burnin.meters import ask_meters, load_meters, note_meters, save_meters
 from mes.burnin.models import BmcEndpoint, BurnInAttempt, BurnInProfile, BurnInRun, Gap, SeriesLimit
 from mes.burnin.phases import plan_of
@@ -117,9 +118,7 @@ def _load(run: BurnInRun, *, now: datetime, skew: timedelta) -> Tick:
     found = attempts.annotate(is_installed=Exists(in_slot))
     rows: list[BurnInAttempt] = [*found]
     removed = frozenset(attempt.pk for attempt in found if not attempt.is_installed)
-    limits: dict[str, list[SeriesLimit]] = {}
-    for limit in SeriesLimit.objects.filter(profile=run.profile).order_by("pk"):
-        limits.setdefault(limit.unit_kind, []).append(limit)
+    limits = limits_by_kind(SeriesLimit.objects.filter(profile=run.profile).order_by("pk"))
     names = {attempt.unit_id: [attempt.unit.serial.upper()] for attempt in rows}
     for unit_id, value in Identifier.objects.filter(unit__in=names).values_list("unit", "value"):
         names[unit_id].append(value)

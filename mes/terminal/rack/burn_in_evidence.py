@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from mes.burnin.models import BurnInRun, SeriesLimit, Violation
-from mes.burnin.services import RunStanding, energy_of, evidence_of, find_near_misses
+from mes.burnin.models import BurnInRun, Violation
+from mes.burnin.services import RunStanding, energy_of, evidence_of, find_near_misses, limits_by_kind
+from mes.terminal.rack.page import bounds
 
 SHOWN = 10
 WHY = {
@@ -41,12 +42,10 @@ class FactRow:
     @property
     def limit(self) -> str:
         """Return the good range and, of a limit, how many samples outside are too many."""
-        low, high = self.facts.get("low"), self.facts.get("high")
-        parts = [f"≥ {low:g}" if low is not None else "", f"≤ {high:g}" if high is not None else ""]
-        bounds = " and ".join(filter(None, parts))
-        if not bounds or not self.facts.get("window"):
-            return bounds
-        return f"{bounds}, {self.facts['violations']} of {self.facts['window']} are too many"
+        good = bounds(self.facts.get("low"), self.facts.get("high"))
+        if not good or not self.facts.get("window"):
+            return good
+        return f"{good}, {self.facts['violations']} of {self.facts['window']} are too many"
 
     @property
     def why(self) -> str:
@@ -73,7 +72,4 @@ def _near_misses(standing: RunStanding) -> list[dict[str, Any]]:
     run = standing.run
     if run.state in BurnInRun.ENDED:
         return list(run.near_misses)
-    limits: dict[str, list[SeriesLimit]] = {}
-    for limit in standing.limits:
-        limits.setdefault(limit.unit_kind, []).append(limit)
-    return find_near_misses(standing.live, limits)
+    return find_near_misses(standing.live, limits_by_kind(standing.limits))

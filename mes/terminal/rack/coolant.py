@@ -10,7 +10,7 @@ from mes.cooling.services import CurveDrawing, Loop, LoopState, ResultState, Sta
 from mes.racks.models import Installation
 from mes.serials.models import Unit
 from mes.terminal.rack.access import unit_page
-from mes.terminal.rack.page import unit_response
+from mes.terminal.rack.page import bounds, unit_response
 
 SHOWN, DRAWN = 20, 3
 WORDS = {
@@ -68,14 +68,9 @@ class TestRow:
         """Return the limit that judged it, in words, with its route."""
         run = self.test.test_run
         judged = [row for row in run.measurements.all() if row.verdict != "NONE"]
-        bounds = [f"{row.name.replace('_', ' ')} {_bounds(row.low, row.high)} {row.unit}" for row in judged]
+        limits = [f"{row.name.replace('_', ' ')} {bounds(row.low, row.high)} {row.unit}" for row in judged]
         route = f" ({run.operation.route}, operation {run.operation.sequence})" if run.operation else ""
-        return f"{', '.join(bounds)}{route}" if bounds else ""
-
-
-def _bounds(low: float | None, high: float | None) -> str:
-    parts = [f"≥ {low:g}" if low is not None else "", f"≤ {high:g}" if high is not None else ""]
-    return " and ".join(filter(None, parts))
+        return f"{', '.join(limits)}{route}" if limits else ""
 
 
 def outcome_word(row: LeakTest | LeakSensorExercise | CoolantStep) -> str:

@@ -25,6 +25,12 @@ TABS = (
 )
 
 
+def bounds(low: float | None, high: float | None) -> str:
+    """Return a good range in signs, "" where it has no bound."""
+    parts = [f"≥ {low:g}" if low is not None else "", f"≤ {high:g}" if high is not None else ""]
+    return " and ".join(filter(None, parts))
+
+
 def unit_response(request: HttpRequest, unit: Unit, template: str, **facts: Any) -> HttpResponse:
     """Render a page of a unit inside the frame of all of them. One query for where the unit sits."""
     placed = Installation.objects.live().select_related("slot", "parent").filter(child=unit).first()
